@@ -1,0 +1,434 @@
+/// Fibers: greenlets that the thread's hub owns and runs.
+///
+/// Unless a line says otherwise a function does not park, is called on the thread that spawned the fiber (else it throws
+/// `wrong_thread`), and throws `empty_handle` through an empty handle.
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <exception>
+#include <functional>
+#include <iterator>
+#include <optional>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <copse/detail/fiber_core.hpp>
+#include <copse/greenlet.hpp>
+#include <copse/hub.hpp>
+
+namespace copse {
+
+/// How to spawn: `spawn({.name = "reader", .stack_size = 64 * 1024}, f)`.
+struct spawn_options {
+    std::string name;            ///< for messages
+    std::size_t stack_size = 0;  ///< bytes that can be used, rounded up; 0: `default_stack_size`
+    std::source_location site = std::source_location::current();
+};
+
+namespace detail {
+struct fiber_access;
+}
+
+/// What is common to fibers of every result: a shared handle. Dropping it does not stop the fiber.
+/// Copying, comparing and dropping handles is safe on every thread.
+class any_fiber {
+public:
+    constexpr any_fiber() noexcept = default;
+
+    bool empty() const noexcept { return handle_.empty(); }
+    explicit operator bool() const noexcept { return !empty(); }
+    friend bool operator==(const any_fiber& a, const any_fiber& b) noexcept { return a.handle_ == b.handle_; }
+
+    /// Waits until the fiber has finished. Acquires nothing.
+    /// Parks:   unless it has.
+    /// Throws:  would_block_forever (in main); what is raised into the caller.
+    void join() const { join_by(detail::never); }
+
+    /// Returns: whether it has finished. A length of 0 gives the others one turn.
+    template <class Rep, class Period>
+    bool join_for(std::chrono::duration<Rep, Period> length) const
+    {
+        return join_by(detail::deadline_after(length));
+    }
+    template <class Clock, class Duration>
+    bool join_until(std::chrono::time_point<Clock, Duration> when) const
+    {
+        return join_by(detail::deadline_at(when));
+    }
+
+    /// Throws `greenlet_exit` in the fiber at its current wait, or at its next one while it runs, unwinds or is shielded; one
+    /// that has not started never will. Then waits until it has finished. Once asked for, further kills change nothing
+    /// until its clean-up is over (decision 4). On the caller's own fiber: throws here.
+    /// Parks:   unless it has finished.
+    void kill() const { kill_by(nullptr, detail::never); }
+
+    /// The same with another exception, which then counts as the fiber's failure.
+    void kill(std::exception_ptr exception) const { kill_by(std::move(exception), detail::never); }
+
+    /// Returns: whether it has finished by then. The kill stays asked for.
+    template <class Rep, class Period>
+    bool kill_for(std::chrono::duration<Rep, Period> length) const
+    {
+        return kill_by(nullptr, detail::deadline_after(length));
+    }
+
+    /// Asks for the kill and does not wait.
+    void request_kill() const { request_kill(nullptr); }
+    void request_kill(std::exception_ptr exception) const;
+
+    /// Has finished, in whatever way.
+    bool ready() const;
+    /// Has finished and `get` returns a value.
+    bool successful() const;
+    /// Has been ended by greenlet_exit.
+    bool killed() const;
+
+    /// What escaped from it; null if nothing did, or not yet. Looking counts as observing: the failure is then not given to
+    /// the error handler (decision 5).
+    std::exception_ptr exception() const;
+
+    std::string name() const { return handle_.name(); }
+    void set_name(std::string_view name) const { handle_.set_name(name); }
+    std::uint64_t id() const { return handle_.id(); }
+
+    /// The greenlet that it runs in.
+    const greenlet& underlying() const noexcept { return handle_; }
+
+protected:
+    explicit any_fiber(greenlet handle) noexcept : handle_(std::move(handle)) {}
+
+    friend struct detail::fiber_access;
+
+    bool join_by(std::int64_t deadline) const;
+    bool kill_by(std::exception_ptr exception, std::int64_t deadline) const;
+
+    /// Joins; then throws its exception, or fiber_killed. False at the deadline.
+    bool settle_by(std::int64_t deadline) const;
+    detail::fiber_core& block(const char* operation) const;
+
+    greenlet handle_;
+};
+
+template <class R>
+class fiber;
+
+namespace detail {
+
+template <class R, class Call>
+struct fiber_block;
+
+struct fiber_access {
+    template <class R>
+    static fiber<R> adopt(greenlet handle) noexcept
+    {
+        return fiber<R>(std::move(handle));
+    }
+    static fiber_core& block(const any_fiber& f, const char* operation) { return f.block(operation); }
+};
+
+/// Where a result stays until the last handle goes. A reference is kept as a pointer.
+template <class R>
+struct result_room : fiber_core {
+    using stored = std::conditional_t<std::is_reference_v<R>, std::remove_reference_t<R>*, R>;
+    union {
+        stored result;
+    };
+    result_room() noexcept {}
+    ~result_room()
+    {
+        if (has_result) result.~stored();
+    }
+};
+
+template <>
+struct result_room<void> : fiber_core {};
+
+}  // namespace detail
+
+/// A handle on a fiber that returns an R.
+///
+///     auto a = copse::spawn([] { copse::sleep(2s); return 1; });
+///     auto b = copse::spawn({.name = "b"}, [](int x) { copse::sleep(1s); return x; }, 41);
+///     copse::join_all(a, b);            // 2 s, not 3
+///     int sum = a.get() + b.get();
+///
+/// States: unstarted, ready, running, parked; then finished for ever: successful, failed or killed.
+template <class R>
+class fiber : public any_fiber {
+public:
+    constexpr fiber() noexcept = default;
+
+    /// Waits for the result. It stays with the fiber: every call returns a copy; a move-only result is moved out once.
+    /// Parks:   unless the fiber has finished.
+    /// Throws:  what the fiber threw, the same object every time; fiber_killed; value_taken on the second call for a move-only
+    ///          result; would_block_forever (in main); what is raised into the caller.
+    R get() const
+    {
+        settle_by(detail::never);
+        return result();
+    }
+
+    /// Returns: empty if it had not finished in time. For void: whether it had.
+    template <class Rep, class Period>
+    auto get_for(std::chrono::duration<Rep, Period> length) const
+    {
+        return get_by(detail::deadline_after(length));
+    }
+    template <class Clock, class Duration>
+    auto get_until(std::chrono::time_point<Clock, Duration> when) const
+    {
+        return get_by(detail::deadline_at(when));
+    }
+
+private:
+    friend struct detail::fiber_access;
+    explicit fiber(greenlet handle) noexcept : any_fiber(std::move(handle)) {}
+
+    auto get_by(std::int64_t deadline) const
+    {
+        if constexpr (std::is_void_v<R>) {
+            return settle_by(deadline);
+        } else if constexpr (std::is_reference_v<R>) {
+            if (!settle_by(deadline)) return static_cast<std::remove_reference_t<R>*>(nullptr);
+            return &result();
+        } else {
+            return settle_by(deadline) ? std::optional<R>(result()) : std::optional<R>();
+        }
+    }
+
+    R result() const
+    {
+        if constexpr (!std::is_void_v<R>) {
+            auto& room = static_cast<detail::result_room<R>&>(block("get"));
+            if constexpr (std::is_reference_v<R>) {
+                return static_cast<R>(*room.result);
+            } else if constexpr (std::is_copy_constructible_v<R>) {
+                return room.result;
+            } else {
+                if (room.marked(detail::mark_taken)) throw value_taken("get: the result of " + to_string(handle_) + " was taken already");
+                room.marks |= detail::mark_taken;
+                return std::move(room.result);
+            }
+        }
+    }
+};
+
+namespace detail {
+
+/// Files a fresh fiber: name, stack, site, parent, registry, ready queue. Throws before anything is filed.
+void file_fiber(fiber_core& block, const core_ops& ops, const spawn_options* with, std::source_location site, std::int64_t delay);
+
+template <class R, class Call>
+struct fiber_block : result_room<R> {
+    union {
+        Call call;
+    };
+
+    template <class... Args>
+    explicit fiber_block(Args&&... args) : call(std::forward<Args>(args)...)
+    {
+    }
+    ~fiber_block() {}  // NOLINT(modernize-use-equals-default): the call ends before the block
+
+    static fiber_block& of(core& c) noexcept { return static_cast<fiber_block&>(c); }
+
+    static value run(core& c, value&& /*none*/)
+    {
+        fiber_block& self = of(c);
+        if constexpr (std::is_void_v<R>) {
+            self.invoke();
+        } else if constexpr (std::is_reference_v<R>) {
+            self.result = &self.invoke();
+        } else {
+            ::new (static_cast<void*>(&self.result)) R(self.invoke());
+        }
+        self.has_result = true;
+        return {};
+    }
+    static void drop_callable(core& c) noexcept { of(c).call.~Call(); }
+    static void destroy(core& c) noexcept
+    {
+        thread_state* owner = c.owner;
+        of(c).~fiber_block();
+        free_block(&c, sizeof(fiber_block), owner);
+    }
+
+    R invoke()
+    {
+        return std::apply([](auto& f, auto&... args) -> R { return std::invoke(std::move(f), std::move(args)...); }, call);
+    }
+
+    static constexpr core_ops ops{&run, &drop_callable, &destroy, sizeof(fiber_block)};
+};
+
+template <class F, class... Args>
+using fiber_result = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
+
+template <class F, class... Args>
+concept fiber_callable = std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>;
+
+template <class F, class... Args>
+auto make_fiber(const spawn_options* with, std::source_location site, std::int64_t delay, F&& f, Args&&... args)
+{
+    using result = fiber_result<F, Args...>;
+    using call = std::tuple<std::decay_t<F>, std::decay_t<Args>...>;
+    using block_type = fiber_block<result, call>;
+    static_assert(alignof(block_type) <= block_alignment, "over-aligned callables, arguments and results must be boxed to be spawned");
+    if (is_null(f)) throw_null_callable();
+    block_room room(sizeof(block_type));
+    auto* block = ::new (room.get()) block_type(std::forward<F>(f), std::forward<Args>(args)...);
+    room.keep();
+    file_fiber(*block, block_type::ops, with, site, delay);
+    return fiber_access::adopt<result>(handle_access::adopt(*block));
+}
+
+}  // namespace detail
+
+/// Makes a fiber that calls `f` with copies of the arguments, and appends it to the ready queue: it never runs before the caller
+/// waits (decision 1).
+/// Throws:  std::bad_alloc; null_callable; what copying the callable or an argument throws.
+/// Cost:    one block of memory; a stack only when it first runs.
+template <class F>
+    requires(detail::fiber_callable<F>)
+auto spawn(F&& f, std::source_location site = std::source_location::current())
+{
+    return detail::make_fiber(nullptr, site, 0, std::forward<F>(f));
+}
+template <class F, class A>
+    requires(detail::fiber_callable<F, A>)
+auto spawn(F&& f, A&& a, std::source_location site = std::source_location::current())
+{
+    return detail::make_fiber(nullptr, site, 0, std::forward<F>(f), std::forward<A>(a));
+}
+template <class F, class A, class B>
+    requires(detail::fiber_callable<F, A, B>)
+auto spawn(F&& f, A&& a, B&& b, std::source_location site = std::source_location::current())
+{
+    return detail::make_fiber(nullptr, site, 0, std::forward<F>(f), std::forward<A>(a), std::forward<B>(b));
+}
+// With more arguments there is no room for a defaulted site behind them: give it in the options.
+template <class F, class A, class B, class C, class... More>
+    requires(detail::fiber_callable<F, A, B, C, More...>)
+auto spawn(F&& f, A&& a, B&& b, C&& c, More&&... more)
+{
+    return detail::make_fiber(nullptr, std::source_location(), 0, std::forward<F>(f), std::forward<A>(a), std::forward<B>(b),
+                              std::forward<C>(c), std::forward<More>(more)...);
+}
+
+/// The same with a name, a stack size.
+/// Throws:  std::invalid_argument for a stack size beyond `maximum_stack_size`.
+template <class F, class... Args>
+    requires(detail::fiber_callable<F, Args...>)
+auto spawn(const spawn_options& with, F&& f, Args&&... args)
+{
+    return detail::make_fiber(&with, with.site, 0, std::forward<F>(f), std::forward<Args>(args)...);
+}
+
+/// The fiber becomes ready when `length` is over; a kill before that ends it unstarted.
+template <class Rep, class Period, class F, class... Args>
+    requires(detail::fiber_callable<F, Args...>)
+auto spawn_after(std::chrono::duration<Rep, Period> length, F&& f, Args&&... args)
+{
+    return detail::make_fiber(nullptr, std::source_location(), detail::length_of(length), std::forward<F>(f), std::forward<Args>(args)...);
+}
+
+/// Lets every other ready greenlet run once. Acquires nothing: a kill that came meanwhile is thrown.
+/// Parks:   always; returns at once when nothing else is ready.
+/// Cost:    about one and a half plain jumps.
+void yield();
+
+namespace detail {
+void sleep_by(std::int64_t deadline);
+}
+
+/// Parks for at least `length`. 0 or negative: one turn, as yield; not-a-number is refused with invalid_duration.
+template <class Rep, class Period>
+void sleep(std::chrono::duration<Rep, Period> length)
+{
+    const std::int64_t ns = detail::length_of(length);
+    if (ns == 0) return yield();
+    detail::attend();  // makes the hub, whose clock counts
+    detail::sleep_by(detail::deadline_in(ns));
+}
+
+/// Parks until `when`; a point that has passed: as yield. A clock that can be set is looked at again.
+template <class Clock, class Duration>
+void sleep_until(std::chrono::time_point<Clock, Duration> when)
+{
+    detail::attend();
+    if constexpr (std::is_same_v<Clock, clock> || std::is_same_v<Clock, std::chrono::steady_clock>) {
+        detail::sleep_by(detail::deadline_at(when));
+    } else {
+        do {
+            detail::sleep_by(detail::deadline_at(when));
+        } while (Clock::now() < when);
+    }
+}
+
+/// The fiber that runs. On a greenlet that is no fiber these speak of that greenlet.
+namespace this_fiber {
+inline const greenlet& get() { return greenlet::current(); }
+inline std::uint64_t id() { return greenlet::current().id(); }
+inline std::string name() { return greenlet::current().name(); }
+inline void set_name(std::string_view name) { greenlet::current().set_name(name); }
+}  // namespace this_fiber
+
+/// While one lives, kills and timeouts of the fiber that made it are kept back; they are thrown at its first wait after.
+class shield {
+public:
+    shield();
+    ~shield();
+    shield(const shield&) = delete;
+    shield& operator=(const shield&) = delete;
+
+private:
+    detail::core* shielded_;
+};
+
+/// What ends a join of several early.
+struct join_options {
+    std::optional<std::chrono::nanoseconds> timeout{};  ///< how long to wait at most
+    bool raise_error = false;                           ///< throw the first failure, in the order in which they finish
+    std::optional<std::size_t> count{};                 ///< how many to wait for; all unless given
+};
+
+namespace detail {
+std::size_t join_many(const join_options& with, const any_fiber* const* first, std::size_t n);
+}
+
+/// Waits until all have finished, or as the options say.
+/// Parks:   unless they have.
+/// Returns: how many of them have finished.
+template <std::derived_from<any_fiber>... Fibers>
+std::size_t join_all(const join_options& with, const Fibers&... fibers)
+{
+    const any_fiber* all[] = {&fibers..., nullptr};
+    return detail::join_many(with, all, sizeof...(fibers));
+}
+template <std::derived_from<any_fiber> First, std::derived_from<any_fiber>... Fibers>
+std::size_t join_all(const First& first, const Fibers&... fibers)
+{
+    return join_all(join_options{}, first, fibers...);
+}
+template <class Range>
+    requires(std::derived_from<std::remove_cvref_t<decltype(*std::begin(std::declval<const Range&>()))>, any_fiber>)
+std::size_t join_all(const join_options& with, const Range& fibers)
+{
+    std::vector<const any_fiber*> all;
+    for (const auto& f : fibers) all.push_back(&f);
+    return detail::join_many(with, all.data(), all.size());
+}
+template <class Range>
+    requires(std::derived_from<std::remove_cvref_t<decltype(*std::begin(std::declval<const Range&>()))>, any_fiber>)
+std::size_t join_all(const Range& fibers)
+{
+    return join_all(join_options{}, fibers);
+}
+
+}  // namespace copse

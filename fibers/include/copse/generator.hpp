@@ -1,0 +1,159 @@
+/// Generators: a body that yields, and a consumer that asks for the next.
+#pragma once
+
+#include <cstddef>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include <copse/error.hpp>
+#include <copse/greenlet.hpp>
+#include <copse/value.hpp>
+
+namespace copse {
+
+/// A lazy sequence of T, made by a body on its own stack: it may yield from nested calls, and an inner generator's body may yield
+/// for an outer one. `In` is what `send` delivers into `yield`.
+///
+///     copse::generator<int> squares([](auto yield) { for (int i = 0;; ++i) yield(i * i); });
+///     for (int s : squares) { if (s > 50) break; std::cout << s << ' '; }
+///
+/// States: not started, suspended in a yield, running, exhausted. Ending it early throws greenlet_exit at the yield, so that
+/// the body's destructors run. Owner thread only; movable.
+template <class T, class In = value>
+class generator {
+    struct state;
+
+public:
+    static_assert(std::is_object_v<T>, "a generator yields objects; wrap a reference in std::reference_wrapper");
+
+    /// What the body calls. A copyable view: it must not outlive the generator.
+    class yielder {
+    public:
+        /// Hands an item to the consumer and suspends until it asks for more.
+        /// Returns: what was sent, an In made of nothing if nothing was.
+        /// Throws:  error when no consumer is waiting for this generator.
+        In operator()(T&& item) const { return state_->yield(item); }
+        In operator()(const T& item) const
+        {
+            T copy(item);
+            return state_->yield(copy);
+        }
+
+    private:
+        friend class generator;
+        explicit yielder(state& s) noexcept : state_(&s) {}
+        state* state_;
+    };
+
+    /// Exhausted from the start.
+    generator() noexcept = default;
+
+    /// Nothing of the body runs before the first item is asked for.
+    template <class F>
+        requires(std::is_invocable_v<std::decay_t<F>&, yielder>)
+    explicit generator(F&& body) : state_(std::make_unique<state>())
+    {
+        state_->inside = greenlet([s = state_.get(), body = std::decay_t<F>(std::forward<F>(body))]() mutable { body(yielder(*s)); });
+    }
+
+    /// Runs the body to its next yield.
+    /// Returns: the item; empty when the body has ended.
+    /// Throws:  what escapes from the body, once; error if called from the body itself.
+    std::optional<T> next() { return take(In()); }
+
+    /// The same, delivering `sent` to the yield that is suspended.
+    /// Throws:  error before the first item: nothing is suspended that could take it.
+    std::optional<T> send(In sent)
+    {
+        if (state_ != nullptr && !state_->begun) throw error("generator: send before the first next: no yield is suspended");
+        return take(std::move(sent));
+    }
+
+    /// The body has ended.
+    bool exhausted() const noexcept { return state_ == nullptr; }
+
+    class iterator {
+    public:
+        using value_type = T;
+        using difference_type = std::ptrdiff_t;
+
+        explicit iterator(generator& from) : from_(&from) { ++*this; }
+        T& operator*() const noexcept { return *from_->state_->item; }
+        T* operator->() const noexcept { return from_->state_->item; }
+        iterator& operator++()
+        {
+            from_->advance(In());
+            return *this;
+        }
+        void operator++(int) { ++*this; }
+        friend bool operator==(const iterator& i, std::default_sentinel_t /*end*/) noexcept { return i.from_->exhausted(); }
+
+    private:
+        generator* from_;
+    };
+
+    iterator begin() { return iterator(*this); }
+    std::default_sentinel_t end() const noexcept { return {}; }
+
+private:
+    struct state {
+        In yield(T& yielded)
+        {
+            if (consumer.empty()) throw error("generator: yield while no consumer waits for an item");
+            item = &yielded;
+            suspended = greenlet::current();
+            const greenlet to = std::exchange(consumer, greenlet());
+            to.switch_to();
+            return std::exchange(sent, In());
+        }
+
+        greenlet inside;     // the body
+        greenlet suspended;  // who yielded last: the body, or an inner generator's
+        greenlet consumer;   // who waits for the next item; empty while suspended
+        T* item = nullptr;   // on the stack that yielded
+        In sent{};
+        bool begun = false;
+    };
+
+    std::optional<T> take(In sent)
+    {
+        if (!advance(std::move(sent))) return std::nullopt;
+        return std::optional<T>(std::move(*state_->item));
+    }
+
+    // Runs the body to its next yield or its end.
+    bool advance(In sent)
+    {
+        if (state_ == nullptr) return false;
+        state& s = *state_;
+        if (!s.consumer.empty()) throw error("generator: asked for an item from inside itself");
+        s.sent = std::move(sent);
+        s.item = nullptr;
+        s.consumer = greenlet::current();
+        if (s.inside.parent() != s.consumer) s.inside.set_parent(s.consumer);  // its end comes to whoever asks
+        const greenlet into = s.begun ? std::exchange(s.suspended, greenlet()) : s.inside;
+        s.begun = true;
+        try {
+            into.switch_to();
+        } catch (...) {
+            end_if_over();
+            throw;
+        }
+        return !end_if_over();
+    }
+
+    bool end_if_over() noexcept
+    {
+        state_->consumer = greenlet();
+        if (!state_->inside.dead()) return false;
+        state_.reset();
+        return true;
+    }
+
+    std::unique_ptr<state> state_;
+};
+
+}  // namespace copse

@@ -1,0 +1,130 @@
+/// The hub: a thread's scheduler of fibers.
+///
+/// Unless a line says otherwise a function does not park and is called on the hub's thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <iosfwd>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <copse/clock.hpp>
+#include <copse/greenlet.hpp>
+#include <copse/idle_driver.hpp>
+
+namespace copse {
+
+namespace detail {
+struct remote_inbox;
+}
+
+/// Counters since the hub was made.
+struct hub_stats {
+    std::uint64_t turns = 0;       ///< looks at timers and driver
+    std::uint64_t dispatches = 0;  ///< greenlets entered from the ready queue, to within 64
+    std::uint64_t spawned = 0;     ///< fibers
+    std::size_t fibers = 0;        ///< of those, unfinished
+    std::size_t ready = 0;         ///< greenlets in the ready queue
+    std::size_t timers = 0;        ///< armed deadlines
+    std::size_t watching = 0;      ///< parked fibers that a descriptor may make ready
+};
+
+/// One unfinished fiber or parked greenlet, for people.
+struct fiber_info {
+    std::uint64_t id = 0;
+    std::string name;
+    std::string state;           ///< "pending", "ready", "running", "parked", "suspended"
+    std::string waits_for;       ///< "semaphore 0x…"; empty unless parked
+    clock::duration waited{};    ///< since it parked, as far as the hub has looked at the clock
+    std::string spawned_at;      ///< "file:line"; empty when not known
+    std::uint64_t spawned_by{};  ///< id of the greenlet that spawned it; 0: a greenlet made by hand
+};
+
+/// A way to reach a hub from other threads that may outlive it. While one exists, a hub whose fibers all wait is not
+/// dead-locked: the holder may post. Copies may be used on every thread.
+class hub_handle {
+public:
+    hub_handle() noexcept = default;
+
+    /// Runs `f` in the hub, in the order in which this thread posts. `f` must not block; what it throws goes to the hub's
+    /// error handler.
+    /// Throws:  thread_exited if the hub has ended; empty_handle; std::bad_alloc.
+    void post(std::function<void()> f) const;
+
+    /// The hub has ended.
+    bool expired() const noexcept;
+
+private:
+    friend class hub;
+    struct hold;
+    explicit hub_handle(std::shared_ptr<hold> held) noexcept : held_(std::move(held)) {}
+    std::shared_ptr<hold> held_;
+};
+
+/// A thread's hub. Made by its first blocking call, ended with the thread: the fibers left then are killed, the newest
+/// first, and have a second to end.
+///
+/// Order: one first-in-first-out queue of what is ready; everything that makes a fiber runnable appends to it (decision 1).
+/// A fiber that parks hands over to the next ready one directly; when none is ready, or after 64 dispatches, the hub takes a
+/// turn: driver, posted functions, timers.
+class hub {
+public:
+    hub(const hub&) = delete;
+    hub& operator=(const hub&) = delete;
+
+    /// This thread's hub, made if need be.
+    /// Throws:  thread_exited in the thread's last destructors.
+    static hub& current();
+
+    /// Runs `f` in the hub, after what is ready now. Safe on every thread as long as the hub lives: a thread that may
+    /// outlive it holds a hub_handle instead. Never lost; in order for each poster.
+    void post(std::function<void()> f);
+
+    /// See hub_handle.
+    hub_handle handle();
+
+    /// The same door as set_error_handler.
+    error_handler on_error(error_handler handler);
+
+    /// Parks:   yes; the main greenlet only.
+    /// Waits until no fiber is ready and nothing can make one ready any more. Parked fibers that nothing will wake stay parked.
+    /// Throws:  concurrent_use if it is waited for already.
+    void run_until_idle();
+
+    /// Returns: false if that had not come after `length`.
+    template <class Rep, class Period>
+    bool run_until_idle_for(std::chrono::duration<Rep, Period> length)
+    {
+        return idle_by(detail::deadline_after(length));
+    }
+
+    hub_stats stats() const noexcept;
+
+    /// Every unfinished fiber, the newest first.
+    std::vector<fiber_info> fibers() const;
+
+    /// Prints them, a line each.
+    void dump(std::ostream& out) const;
+
+    /// Replaces what the hub sleeps in. Waits that the old driver watches must have ended.
+    /// Returns: the old one.
+    std::unique_ptr<idle_driver> set_driver(std::unique_ptr<idle_driver> driver) noexcept;
+    idle_driver& driver() const noexcept;
+
+    /// From now on the next ready greenlet is chosen at random by this seed; none: first in, first out. For tests that
+    /// depend on no order, or look for what does.
+    void shuffle(std::optional<std::uint64_t> seed) noexcept;
+
+protected:
+    hub() = default;
+    ~hub() = default;
+
+private:
+    bool idle_by(std::int64_t deadline);
+};
+
+}  // namespace copse

@@ -1,0 +1,79 @@
+/// A counting semaphore for fibers of one thread.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+#include <copse/detail/wait.hpp>
+
+namespace copse {
+
+/// Permits, given to the longest waiter: a running fiber cannot take one that a waiter is entitled to (decision 3). A permit
+/// given to a fiber that is killed at the same moment is kept: `acquire` completes, and the kill is thrown at its next wait.
+///
+/// Owner thread only. Ending it while fibers wait aborts with a message.
+/// Cost:    without waiting about a nanosecond; handing over about 20.
+class semaphore {
+public:
+    /// Throws:  std::invalid_argument for a negative count.
+    explicit semaphore(std::ptrdiff_t permits);
+    semaphore(const semaphore&) = delete;
+    semaphore& operator=(const semaphore&) = delete;
+    ~semaphore() { detail::must_not_be_waited_for(waiting_, "semaphore"); }
+
+    /// Parks:   until a permit is given.
+    void acquire()
+    {
+        detail::attend();
+        if (permits_ > 0) {
+            --permits_;
+        } else {
+            wait_by(detail::never);
+        }
+    }
+
+    /// Never parks.
+    /// Returns: whether it took a permit.
+    bool try_acquire() noexcept
+    {
+        if (permits_ == 0) return false;
+        --permits_;
+        return true;
+    }
+
+    /// Returns: false if `length` went by first. A length of 0 gives the others one turn.
+    template <class Rep, class Period>
+    bool try_acquire_for(std::chrono::duration<Rep, Period> length)
+    {
+        return acquire_by(length, [](auto l) { return detail::deadline_after(l); });
+    }
+    template <class Clock, class Duration>
+    bool try_acquire_until(std::chrono::time_point<Clock, Duration> when)
+    {
+        return acquire_by(when, [](auto w) { return detail::deadline_at(w); });
+    }
+
+    /// Gives `permits` back: first to those who wait, in the order in which they came. Never parks.
+    /// Throws:  std::invalid_argument if negative; std::overflow_error.
+    void release(std::ptrdiff_t permits = 1);
+
+    /// Permits that can be taken now.
+    std::ptrdiff_t available() const noexcept { return permits_; }
+
+private:
+    // The clock is only read when it comes to waiting.
+    template <class When, class ToDeadline>
+    bool acquire_by(When when, ToDeadline to_deadline)
+    {
+        detail::attend();
+        if (try_acquire()) return true;
+        return wait_by(to_deadline(when));
+    }
+
+    bool wait_by(std::int64_t deadline);
+
+    std::ptrdiff_t permits_;
+    detail::wait_list waiting_;
+};
+
+}  // namespace copse

@@ -1,0 +1,117 @@
+// What is done to fibers from outside: spawning, joining, killing, asking.
+#include <copse/fiber.hpp>
+
+#include "hub_core.hpp"
+#include "join.hpp"
+#include "kill.hpp"
+
+namespace copse {
+
+namespace detail {
+
+namespace {
+
+// A fiber that is spawned for later: its start waits in the timer wheel.
+void start_now(timer& t) noexcept
+{
+    auto& start = static_cast<delayed_start&>(t);
+    fiber_core& f = *start.of;
+    f.delay = nullptr;
+    this_thread.hub->push(f);
+    delete &start;
+}
+
+void start_after(hub_core& hub, fiber_core& f, std::int64_t delay)
+{
+    auto start = std::make_unique<delayed_start>();
+    start->of = &f;
+    start->fire = [](timer& t) { start_now(t); };
+    hub.timers.arm(*start, deadline_in(delay));
+    f.delay = start.release();
+}
+
+}  // namespace
+
+void file_fiber(fiber_core& f, const core_ops& ops, const spawn_options* with, std::source_location site, std::int64_t delay)
+{
+    hub_core& hub = hub_core::here();
+    handle_access::set_view(f.parent, &hub.greenlet_core);
+    if (with != nullptr) {
+        prepare_block(f, ops, greenlet_options{.name = with->name, .stack_size = with->stack_size, .parent = hub.greenlet_core.self});
+    } else {
+        prepare_block(f, ops, hub.greenlet_core.self);
+    }
+    f.site = site;
+    f.spawner = this_thread.current->id;
+    if (delay > 0) {
+        start_after(hub, f, delay);
+    } else {
+        hub.push(f);
+    }
+    f.traits |= trait_fiber;
+    retain(f);  // the hub's, until it has finished
+    hub.state.enlist(f);
+    ++hub.unfinished;
+    ++hub.spawned;
+}
+
+const char* spawn_file(const core& c) noexcept { return c.is(trait_fiber) ? static_cast<const fiber_core&>(c).site.file_name() : nullptr; }
+
+unsigned spawn_line(const core& c) noexcept { return c.is(trait_fiber) ? static_cast<const fiber_core&>(c).site.line() : 0; }
+
+}  // namespace detail
+
+detail::fiber_core& any_fiber::block(const char* operation) const
+{
+    using namespace detail;
+    core& c = handle_access::of(handle_);
+    if (&c == &nobody) throw empty_handle(std::string(operation) + " through an empty fiber handle");
+    if (c.owner != this_thread.state) {
+        if (c.owner->exited()) throw thread_exited(std::string(operation) + ": the thread of " + to_string(handle_) + " has exited");
+        throw wrong_thread(std::string(operation) + ": " + to_string(handle_) + " belongs to another thread");
+    }
+    return static_cast<fiber_core&>(c);
+}
+
+bool any_fiber::ready() const { return block("ready").is_dead(); }
+
+bool any_fiber::killed() const { return block("killed").marked(detail::mark_killed); }
+
+bool any_fiber::successful() const
+{
+    const detail::fiber_core& f = block("successful");
+    return f.is_dead() && f.error == nullptr && !f.marked(detail::mark_killed);
+}
+
+std::exception_ptr any_fiber::exception() const
+{
+    detail::fiber_core& f = block("exception");
+    if (f.is_dead()) f.marks |= detail::mark_observed;
+    return f.error;
+}
+
+bool any_fiber::join_by(std::int64_t deadline) const { return detail::join(block("join"), deadline); }
+
+bool any_fiber::settle_by(std::int64_t deadline) const
+{
+    if (!join_by(deadline)) return false;
+    detail::fiber_core& f = block("get");
+    f.marks |= detail::mark_observed;
+    if (f.error != nullptr) std::rethrow_exception(f.error);
+    if (f.marked(detail::mark_killed)) throw fiber_killed("get: " + to_string(handle_) + " was killed");
+    return true;
+}
+
+void any_fiber::request_kill(std::exception_ptr exception) const { detail::ask_for_kill(block("request_kill"), std::move(exception)); }
+
+bool any_fiber::kill_by(std::exception_ptr exception, std::int64_t deadline) const
+{
+    using namespace detail;
+    fiber_core& f = block("kill");
+    if (f.is_dead()) return true;
+    ask_for_kill(f, std::move(exception));
+    if (f.is_dead()) return true;
+    return join_by(deadline);  // the caller's own fiber: thrown on entry
+}
+
+}  // namespace copse

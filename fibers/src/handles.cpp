@@ -1,0 +1,150 @@
+// The end of blocks: what happens when the last handle is dropped.
+
+#include <cstdlib>
+
+#include "hub_core.hpp"
+#include "life.hpp"
+#include "switch.hpp"
+
+namespace copse {
+
+namespace detail {
+
+namespace {
+
+void release_weak(core& block) noexcept
+{
+    if (block.weak.fetch_sub(1, std::memory_order_acq_rel) == 1) block.ops->destroy(block);
+}
+
+// Ends a dead or never prepared block. Returns its parent if that has no handle left now.
+core* end_block(core& block) noexcept
+{
+    if (block.is(trait_fiber)) last_word(static_cast<fiber_core&>(block));
+    core* parent = handle_access::detach(block.parent);
+    std::free(std::exchange(block.label, nullptr));
+    release_weak(block);
+    if (parent == &nobody || parent->is(trait_eternal)) return nullptr;
+    return parent->refs.fetch_sub(1, std::memory_order_acq_rel) == 1 ? parent : nullptr;
+}
+
+}  // namespace
+
+bool is_exit(const std::exception_ptr& exception) noexcept
+{
+    try {
+        std::rethrow_exception(exception);
+    } catch (const greenlet_exit&) {
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+
+void bury_unstarted(core& unstarted) noexcept
+{
+    unstarted.life.store(life::dead, std::memory_order_relaxed);
+    unstarted.ops->drop_callable(unstarted);
+}
+
+void mark_dead(thread_state& state, core& finished) noexcept
+{
+    finished.life.store(life::dead, std::memory_order_relaxed);
+    finished.gate.store(gate_of_nobody, std::memory_order_relaxed);
+    state.strike_off(finished);
+}
+
+bool kill_suspended(thread_state& state, core& victim) noexcept
+{
+    core& self = *this_thread.current;
+    core* const parent = handle_access::detach(victim.parent);
+    if (!self.is(trait_eternal)) retain(self);
+    handle_access::set_view(victim.parent, &self);
+    withdraw_wait(victim);
+    try {
+        state.in_flight.exception = std::make_exception_ptr(greenlet_exit());
+        transfer(state, self, victim);  // whatever comes back is nobody's (rule 43)
+    } catch (...) {
+        state.report(std::current_exception(), victim.self);  // rule 44
+    }
+    core* const adopted = handle_access::detach(victim.parent);  // rule 42: the handler's changes are discarded
+    handle_access::set_view(victim.parent, parent);
+    if (!adopted->is(trait_eternal)) release(*adopted);
+    return victim.is_dead();
+}
+
+namespace {
+
+// For a suspended greenlet without a handle. Returns whether its block can be ended.
+bool kill_last(thread_state& state, core& victim) noexcept
+{
+    retain(victim);
+    if (!kill_suspended(state, victim) && victim.refs.load(std::memory_order_relaxed) == 1) {
+        // Rule 45. The reference stays, so that nothing ends a block whose stack is in use.
+        state.report(std::make_exception_ptr(error(to_string(victim.self) + " survived the drop of its last handle: it "
+                                                   "caught greenlet_exit and switched away")), victim.self);
+        return false;
+    }
+    return victim.refs.fetch_sub(1, std::memory_order_acq_rel) == 1;
+}
+
+}  // namespace
+
+// Walks up through parents in a loop: chains are long (a test has 300 000).
+void last_handle_dropped(core& gone) noexcept
+{
+    for (core* block = &gone; block != nullptr;) {
+        thread_state& owner = *block->owner;
+        if (block->is(trait_eternal)) return owner.last_eternal_handle();
+        const bool here = &owner == this_thread.state;
+        if (block->is_active()) {
+            if (!here) {
+                owner.send_dropped(*block);
+                return;
+            }
+            if (block == this_thread.current) return owner.settle_gate();
+            if (block->is(trait_lost) || !kill_last(owner, *block)) return;
+        } else if (!block->has_started()) {
+            bury_unstarted(*block);
+        }
+        block = end_block(*block);
+    }
+}
+
+void first_handle_again(core& back) noexcept
+{
+    if (back.owner == this_thread.state) back.owner->settle_gate();
+}
+
+}  // namespace detail
+
+weak_greenlet::weak_greenlet(const greenlet& observed) noexcept
+{
+    if (observed.empty()) return;
+    core_ = &detail::handle_access::of(observed);
+    core_->weak.fetch_add(1, std::memory_order_relaxed);
+}
+
+weak_greenlet::weak_greenlet(const weak_greenlet& other) noexcept : core_(other.core_)
+{
+    if (core_ != nullptr) core_->weak.fetch_add(1, std::memory_order_relaxed);
+}
+
+weak_greenlet::~weak_greenlet()
+{
+    if (core_ != nullptr) detail::release_weak(*core_);
+}
+
+bool weak_greenlet::expired() const noexcept { return core_ == nullptr || core_->refs.load(std::memory_order_acquire) == 0; }
+
+greenlet weak_greenlet::lock() const noexcept
+{
+    if (core_ == nullptr) return {};
+    std::uint32_t refs = core_->refs.load(std::memory_order_relaxed);
+    while (refs != 0) {
+        if (core_->refs.compare_exchange_weak(refs, refs + 1, std::memory_order_acq_rel)) return detail::handle_access::adopt(*core_);
+    }
+    return {};
+}
+
+}  // namespace copse

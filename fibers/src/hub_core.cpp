@@ -1,0 +1,300 @@
+// The hub's turn, its callbacks, its end.
+#include "hub_core.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <sstream>
+
+#include <copse/fiber.hpp>
+
+#include "life.hpp"
+
+namespace copse::detail {
+
+namespace {
+
+constexpr std::int64_t grace_at_the_end = 1'000'000'000;  // for fibers that are killed when their thread ends
+
+}  // namespace
+
+callback::callback(std::function<void()> f) : run(std::move(f)) { frame = reinterpret_cast<void*>(frame_of_callback); }
+
+hub_core::hub_core(thread_state& of) : state(of), greenlet_core(attend_hub), driver_(make_plain_driver())
+{
+    greenlet_core.owner = &of;
+    greenlet_core.traits = trait_eternal;
+    greenlet_core.id = state.next_id();
+    greenlet_core.life.store(life::started, std::memory_order_relaxed);
+    handle_access::set_view(greenlet_core.self, &greenlet_core);
+    handle_access::set_view(greenlet_core.parent, &state.main);
+    looked_at = driver_->now();
+    door_->hub = this;
+}
+
+hub_core::~hub_core()
+{
+    {
+        const std::lock_guard lock(door_->mutex);
+        door_->hub = nullptr;
+    }
+    take_posts();
+    while (first_ != nullptr) {
+        ready_node* node = std::exchange(first_, first_->next_ready);
+        if (reinterpret_cast<std::uintptr_t>(node->frame) == frame_of_callback) {
+            delete static_cast<callback*>(node);
+        } else if (static_cast<core*>(node)->is_dead()) {
+            release(*static_cast<core*>(node));  // killed before it started
+        }
+    }
+    while (callbacks_ != nullptr) delete std::exchange(callbacks_, static_cast<callback*>(callbacks_->next_ready));
+    if (greenlet_core.stack != nullptr) state.stacks->give(greenlet_core.stack);
+    forget_stack(static_cast<checked_stack*>(greenlet_core.checker));
+}
+
+hub_core& hub_core::make()
+{
+    thread_state& state = thread_state::here();
+    state.own_hub(std::make_unique<hub_core>(state));
+    return *this_thread.hub;
+}
+
+void hub_core::unpush(ready_node& node) noexcept
+{
+    for (ready_node** at = &first_; *at != nullptr; at = &(*at)->next_ready) {
+        if (*at != &node) continue;
+        *at = node.next_ready;
+        if (*at == nullptr) last_ = at;
+        node.next_ready = nullptr;
+        return;
+    }
+}
+
+core& hub_core::next_by_turn() noexcept
+{
+    turn();
+    return take(*first_);
+}
+
+// What has no frame: an unstarted fiber, or a callback. If it leads nowhere, the next one.
+core& hub_core::prepare(ready_node& node) noexcept
+{
+    const bool is_callback = reinterpret_cast<std::uintptr_t>(node.frame) == frame_of_callback;
+    core* to = is_callback ? prepare_callback(static_cast<callback&>(node)) : prepare_fiber(static_cast<fiber_core&>(node));
+    return to != nullptr ? *to : next();
+}
+
+core* hub_core::prepare_callback(callback& c) noexcept
+{
+    c.next_ready = nullptr;
+    *last_callback_ = &c;
+    last_callback_ = reinterpret_cast<callback**>(&c.next_ready);
+    if (!at_rest_) return nullptr;  // it is in the middle of another one, and will come to this
+    at_rest_ = false;
+    if (greenlet_core.frame == nullptr) {
+        try {
+            bind_stack(state, greenlet_core);
+        } catch (...) {
+            fatal("no memory for the stack of the hub's greenlet");
+        }
+    }
+    state.entering = &greenlet_core;
+    return &greenlet_core;
+}
+
+core* hub_core::prepare_fiber(fiber_core& f) noexcept
+{
+    if (f.is_dead()) {  // killed before it started
+        release(f);
+        return nullptr;
+    }
+    if (spare.slot != nullptr && f.stack_request == spare.request) {
+        f.stack = spare.slot;
+    } else {
+        try {
+            bind_stack(state, f);
+        } catch (...) {
+            fail_unstarted(f, std::current_exception());
+            release(f);
+            return nullptr;
+        }
+    }
+    f.life.store(life::started, std::memory_order_relaxed);
+    state.entering = &f;
+    return &f;
+}
+
+// Step 1 of a wake-up: somebody takes a turn because nothing is ready, or because 64 dispatches have gone by.
+void hub_core::turn() noexcept
+{
+    do {
+        ++turns_;
+        dispatched_ += (dice_ ? 1 : dispatches_per_turn) - budget_;
+        budget_ = dice_ ? 1 : dispatches_per_turn;
+        take_posts();
+        if (state.has_mail()) bury_mail();
+        if (first_ != nullptr) {
+            driver_->poll();  // what is ready outside comes before what has timed out
+        } else if (may_be_woken()) {
+            sleep();
+            take_posts();
+        } else {
+            nothing_can_wake();
+        }
+        if (!timers.empty()) fire_timers();
+    } while (first_ == nullptr);
+    if (dice_) shuffle_ready();
+}
+
+void hub_core::sleep() noexcept
+{
+    sleeping_.store(true, std::memory_order_seq_cst);
+    if (posted_.load(std::memory_order_seq_cst) == nullptr && !state.has_mail()) driver_->wait(timers.next_deadline());
+    sleeping_.store(false, std::memory_order_relaxed);
+    looked_at = driver_->now();
+}
+
+void hub_core::take_posts() noexcept
+{
+    if (posted_.load(std::memory_order_relaxed) == nullptr) return;
+    callback* newest = posted_.exchange(nullptr, std::memory_order_acquire);
+    callback* oldest = nullptr;
+    while (newest != nullptr) {
+        auto* older = static_cast<callback*>(newest->next_ready);
+        newest->next_ready = oldest;
+        oldest = std::exchange(newest, older);
+    }
+    while (oldest != nullptr) push(*std::exchange(oldest, static_cast<callback*>(oldest->next_ready)));
+}
+
+void hub_core::fire_timers() noexcept
+{
+    looked_at = driver_->now();
+    timers.begin_batch();
+    while (timer* due = timers.pop_due(looked_at)) due->fire(*due);
+}
+
+// What other threads dropped is killed by a fiber: its clean-up may park.
+void hub_core::bury_mail() noexcept
+{
+    try {
+        copse::spawn(spawn_options{.name = "undertaker"}, [this] { state.open_mail(); });
+    } catch (...) {
+        state.report(std::current_exception(), greenlet_core.self);
+    }
+}
+
+bool hub_core::may_be_woken() const noexcept
+{
+    return !timers.empty() || driver_->watching() != 0 || door_->holders.load(std::memory_order_relaxed) != 0 ||
+           posted_.load(std::memory_order_relaxed) != nullptr;
+}
+
+void hub_core::nothing_can_wake() noexcept
+{
+    if (idler_ != nullptr) {
+        complete(*idler_, cause::satisfied);
+    } else {
+        report_deadlock();
+    }
+}
+
+void hub_core::report_deadlock() noexcept
+{
+    std::ostringstream text;
+    text << "this thread would block forever: nothing can make a fiber ready\n";
+    dump(text);
+    core& main = state.main;
+    if (!may_interrupt(main)) {
+        std::fputs(text.str().c_str(), stderr);
+        fatal("main cannot be told: it is unwinding or shielded");
+    }
+    auto error = std::make_exception_ptr(would_block_forever(text.str()));
+    if (main.waiting != nullptr) {
+        fail(*main.waiting, std::move(error));
+    } else {
+        // main is suspended in a switch by hand: it is raised there by a fiber, which has nothing else to do.
+        copse::spawn(spawn_options{.name = "deadlock"}, [this, error] { state.main.self.raise(error); });
+    }
+}
+
+void hub_core::shuffle_ready() noexcept
+{
+    std::uniform_int_distribution<std::size_t> pick(0, count_ready() - 1);
+    ready_node** at = &first_;
+    for (std::size_t skip = pick(*dice_); skip != 0; --skip) at = &(*at)->next_ready;
+    ready_node& chosen = **at;
+    unpush(chosen);
+    chosen.next_ready = first_;
+    if (first_ == nullptr) last_ = &chosen.next_ready;
+    first_ = &chosen;
+}
+
+std::size_t hub_core::count_ready() const noexcept
+{
+    std::size_t n = 0;
+    for (const ready_node* at = first_; at != nullptr; at = at->next_ready) ++n;
+    return n;
+}
+
+void hub_core::call_back(std::function<void()> f) { push(*new callback(std::move(f))); }
+
+void hub_core::post_from_anywhere(std::function<void()> f)
+{
+    auto* node = new callback(std::move(f));
+    callback* newest = posted_.load(std::memory_order_relaxed);
+    do {
+        node->next_ready = newest;
+    } while (!posted_.compare_exchange_weak(newest, node, std::memory_order_seq_cst, std::memory_order_relaxed));
+    wake_from_anywhere();
+}
+
+void hub_core::wake_from_anywhere() noexcept
+{
+    if (!sleeping_.load(std::memory_order_seq_cst)) return;
+    const std::lock_guard lock(driver_mutex_);
+    driver_->wake();
+}
+
+void hub_core::run_callbacks()
+{
+    for (;;) {
+        while (callbacks_ != nullptr) {
+            const std::unique_ptr<callback> c(callbacks_);
+            callbacks_ = static_cast<callback*>(c->next_ready);
+            if (callbacks_ == nullptr) last_callback_ = &callbacks_;
+            try {
+                c->run();
+            } catch (...) {
+                state.report(std::current_exception(), greenlet_core.self);
+            }
+        }
+        at_rest_ = true;
+        core& to = next();
+        if (&to != &greenlet_core && jump_to(state, greenlet_core, to, nullptr) != nullptr) receive();
+    }
+}
+
+void hub_core::count_finished() noexcept
+{
+    if (--unfinished == 0 && shutdown_ != nullptr) complete(*shutdown_, cause::satisfied);
+}
+
+void hub_core::shut_down() noexcept
+{
+    std::vector<greenlet> left;
+    for (core* c = state.newest(); c != nullptr; c = c->older) {
+        if (c->is(trait_fiber)) left.push_back(handle_access::share(*c));
+    }
+    for (const greenlet& g : left) request_end(static_cast<fiber_core&>(handle_access::of(g)));
+    if (unfinished == 0) return;
+    try {
+        wait end("end of the thread", this, gain::something);
+        shutdown_ = &end;
+        park(end, deadline_in(grace_at_the_end));
+    } catch (...) {
+        // Nothing can make the rest ready, or somebody threw at main: they are killed by hand next.
+    }
+    shutdown_ = nullptr;
+}
+
+}  // namespace copse::detail

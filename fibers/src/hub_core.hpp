@@ -1,0 +1,197 @@
+// The hub, whole. What hub.hpp shows is its base.
+//
+// Invariants:
+//   - A greenlet is in the ready queue at most once, and only if it is an unstarted fiber, yielded, or its wait is completed.
+//   - Only next() takes from the ready queue, and whoever calls next() jumps to what it returns (or is it).
+//   - A turn runs on the stack of whoever found the queue empty or the budget spent; user code (posted functions, clean-up of
+//     what other threads dropped) runs on the hub's greenlet or on fibers, never in a turn.
+//   - `sleeping` is true while the driver may have to be woken: a poster first files its callback, then looks at it.
+#pragma once
+
+#include <atomic>
+#include <cerrno>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <random>
+
+#include <copse/detail/fiber_core.hpp>
+#include <copse/hub.hpp>
+
+#include "switch.hpp"
+#include "thread_state.hpp"
+#include "timer_wheel.hpp"
+
+namespace copse::detail {
+
+/// A function on its way to the hub's greenlet. In the ready queue it is told from a greenlet by its frame.
+struct callback : ready_node {
+    explicit callback(std::function<void()> f);
+    std::function<void()> run;
+};
+
+/// What hub_handles share. `hub` is null once it has ended.
+struct hub_door {
+    std::mutex mutex;
+    struct hub_core* hub = nullptr;  // guarded by mutex
+    std::atomic<std::size_t> holders{0};
+};
+
+/// Frames at or below this mean: look closer before jumping.
+inline constexpr std::uintptr_t frame_of_callback = 1;
+
+struct hub_core : hub {
+    explicit hub_core(thread_state& of);
+    ~hub_core();
+
+    static hub_core& here()
+    {
+        if (this_thread.hub != nullptr) [[likely]] return *this_thread.hub;
+        return make();
+    }
+    static hub_core& of(const hub& h) noexcept { return static_cast<hub_core&>(const_cast<hub&>(h)); }
+    static bool is_hub(const core& c) noexcept { return c.is(trait_eternal) && &c != &c.owner->main; }
+
+    [[gnu::always_inline]] void push(ready_node& node) noexcept
+    {
+        node.next_ready = nullptr;
+        *last_ = &node;
+        last_ = &node.next_ready;
+    }
+
+    /// Takes the next greenlet from the ready queue, after a turn when it is empty or the budget is spent. It has a frame,
+    /// unless a stack is on offer (see spare_stack).
+    [[gnu::always_inline]] core& next() noexcept
+    {
+        ready_node* node = first_;
+        if (node == nullptr || --budget_ == 0) [[unlikely]] return next_by_turn();
+        return take(*node);
+    }
+
+    /// Takes back a greenlet that was made ready. Linear; for kills.
+    void unpush(ready_node& node) noexcept;
+
+    /// Runs `f` on the hub's greenlet, after what is ready now.
+    void call_back(std::function<void()> f);
+
+    void post_from_anywhere(std::function<void()> f);
+    void wake_from_anywhere() noexcept;
+    /// Another thread has left mail for this one's state.
+    void notice_mail() noexcept { wake_from_anywhere(); }
+
+    /// Kills every fiber, the newest first, and gives them a second. On main, at the end of the thread.
+    void shut_down() noexcept;
+
+    /// A fiber has finished.
+    void count_finished() noexcept;
+
+    [[noreturn]] void run_callbacks();
+
+    std::int64_t now() noexcept { return driver_->now(); }
+
+    thread_state& state;
+    timer_wheel timers;
+    std::int64_t looked_at = 0;  // the clock at the last turn that read it
+    core greenlet_core;
+    const char* running_callback = nullptr;
+    std::size_t unfinished = 0;
+    std::uint64_t spawned = 0;
+
+    /// A stack whose fiber has finished and which is still stood on: the next unstarted fiber of this size may have it.
+    struct {
+        stack_slot* slot = nullptr;
+        std::uint32_t request = 0;
+    } spare;
+
+private:
+    friend class copse::hub;
+    friend class copse::hub_handle;
+
+    static constexpr unsigned dispatches_per_turn = 64;
+
+    static hub_core& make();
+
+    [[gnu::always_inline]] core& take(ready_node& node) noexcept
+    {
+        ready_node* after = node.next_ready;
+        first_ = after;
+        if (after == nullptr) {
+            last_ = &first_;
+        } else {
+            // With many greenlets each switch misses cache and TLB: the next frame is fetched while this one runs, and the block
+            // of the one after, which says where its frame is.
+            __builtin_prefetch(after->frame);
+            __builtin_prefetch(static_cast<char*>(after->frame) + 64);
+            __builtin_prefetch(after->next_ready);
+        }
+        if (reinterpret_cast<std::uintptr_t>(node.frame) <= frame_of_callback) [[unlikely]] return prepare(node);
+        return static_cast<core&>(node);
+    }
+
+    core& next_by_turn() noexcept;
+    core& prepare(ready_node& node) noexcept;
+    core* prepare_callback(callback& c) noexcept;
+    core* prepare_fiber(fiber_core& f) noexcept;
+    void turn() noexcept;
+    void take_posts() noexcept;
+    void fire_timers() noexcept;
+    void sleep() noexcept;
+    void bury_mail() noexcept;
+    bool may_be_woken() const noexcept;
+    void nothing_can_wake() noexcept;
+    void report_deadlock() noexcept;
+    void shuffle_ready() noexcept;
+    std::size_t count_ready() const noexcept;
+
+    ready_node* first_ = nullptr;
+    ready_node** last_ = &first_;
+    unsigned budget_ = dispatches_per_turn;
+    bool at_rest_ = true;  // the hub's greenlet waits for callbacks, or has not run yet
+    std::uint64_t turns_ = 0;
+    std::uint64_t dispatched_ = 0;  // up to the last turn
+    callback* callbacks_ = nullptr;  // taken from the ready queue, to be run by the hub's greenlet
+    callback** last_callback_ = &callbacks_;
+    wait* idler_ = nullptr;    // run_until_idle
+    wait* shutdown_ = nullptr;  // shut_down
+    std::optional<std::minstd_rand> dice_;
+
+    std::mutex driver_mutex_;  // the driver is replaced by its thread, and woken by others
+    std::unique_ptr<idle_driver> driver_;
+    std::atomic<callback*> posted_{nullptr};  // the newest first
+    std::atomic<bool> sleeping_{false};
+    std::shared_ptr<hub_door> door_ = std::make_shared<hub_door>();
+};
+
+/// ", parked in …" or what else it does, for messages.
+std::string describe_wait(const core& c);
+
+/// Takes a greenlet out of everything that could wake it: its wait, its deadline, the ready queue.
+void withdraw_wait(core& parked) noexcept;
+
+/// A kill or timeout may be thrown in it now: not while it unwinds or is shielded.
+bool may_interrupt(const core& c) noexcept;
+
+/// Where a fiber was spawned; null and 0 for others. Async-signal-safe.
+const char* spawn_file(const core& c) noexcept;
+unsigned spawn_line(const core& c) noexcept;
+
+/// The life of a fiber, from its first instruction on this stack, and of those that take the stack over.
+[[noreturn]] void live_as_fiber(thread_state& state, core& first);
+
+/// Asks for a fiber's kill; never throws.
+void request_end(fiber_core& f) noexcept;
+
+/// An interrupt is about to be thrown in `self`.
+void note_thrown(core& self, const interrupt& thrown) noexcept;
+
+/// Ends a fiber that could not be started.
+void fail_unstarted(fiber_core& f, std::exception_ptr error) noexcept;
+
+/// A failure that nobody has observed is told when nobody can any more.
+void last_word(fiber_core& f) noexcept;
+
+/// The default driver: no descriptors.
+std::unique_ptr<idle_driver> make_plain_driver();
+
+}  // namespace copse::detail

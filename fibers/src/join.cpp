@@ -1,0 +1,104 @@
+#include "join.hpp"
+
+#include <algorithm>
+#include <deque>
+
+#include <copse/fiber.hpp>
+
+namespace copse::detail {
+
+namespace {
+
+struct join_wait final : wait {
+    explicit join_wait(const fiber_core& f) noexcept : wait("join", &f, gain::nothing), at_the_end(*this)
+    {
+        undo = [](wait& w) noexcept { static_cast<join_wait&>(w).at_the_end.unlink(); };
+    }
+
+    struct link final : observer {
+        explicit link(join_wait& w) noexcept : observer(&join_wait::told), of(w) {}
+        join_wait& of;
+    } at_the_end;
+
+    static void told(observer& o, fiber_core& /*f*/) noexcept { complete(static_cast<link&>(o).of, cause::satisfied); }
+};
+
+// Waits for the first so many of several fibers. A fiber named twice counts twice.
+class finish_line final : public wait {
+public:
+    finish_line(std::size_t wanted, bool raise_error) noexcept
+        : wait("join_all", this, gain::nothing), wanted_(wanted), raise_error_(raise_error)
+    {
+    }
+    ~finish_line()
+    {
+        for (runner& r : runners_) r.unlink();
+    }
+
+    void add(fiber_core& f)
+    {
+        if (f.is_dead()) {
+            count(f);
+        } else {
+            f.observers.push_back(runners_.emplace_back(*this));
+        }
+    }
+
+    bool reached() const noexcept { return arrived_ >= wanted_ || failure_ != nullptr; }
+    std::size_t arrived() const noexcept { return arrived_; }
+    void raise() const
+    {
+        if (failure_ != nullptr) std::rethrow_exception(failure_);
+    }
+
+private:
+    struct runner final : observer {
+        explicit runner(finish_line& of) noexcept : observer(&told), line(of) {}
+        static void told(observer& o, fiber_core& f) noexcept
+        {
+            finish_line& line_of = static_cast<runner&>(o).line;
+            line_of.count(f);
+            if (line_of.reached()) complete(line_of, cause::satisfied);
+        }
+        finish_line& line;
+    };
+
+    void count(fiber_core& f) noexcept
+    {
+        ++arrived_;
+        if (!raise_error_ || f.error == nullptr || failure_ != nullptr) return;
+        f.marks |= mark_observed;
+        failure_ = f.error;
+    }
+
+    std::size_t wanted_;
+    std::size_t arrived_ = 0;
+    bool raise_error_;
+    std::exception_ptr failure_;
+    std::deque<runner> runners_;  // stay where they are
+};
+
+}  // namespace
+
+bool join(fiber_core& f, std::int64_t deadline)
+{
+    attend();
+    if (f.is_dead()) return true;
+    join_wait w(f);
+    f.observers.push_back(w.at_the_end);
+    park(w, deadline);
+    return f.is_dead();
+}
+
+std::size_t join_many(const join_options& with, const any_fiber* const* fibers, std::size_t n)
+{
+    const std::int64_t deadline = with.timeout ? deadline_after(*with.timeout) : never;
+    attend();
+    finish_line line(std::min(with.count.value_or(n), n), with.raise_error);
+    for (std::size_t i = 0; i < n && !line.reached(); ++i) line.add(fiber_access::block(*fibers[i], "join_all"));
+    if (!line.reached()) park(line, deadline);
+    line.raise();
+    return line.arrived();
+}
+
+}  // namespace copse::detail

@@ -1,0 +1,170 @@
+#include "kill.hpp"
+
+#include <cxxabi.h>
+
+#include "hub_core.hpp"
+#include "life.hpp"
+
+namespace copse::detail {
+
+namespace {
+
+// Lives as long as the exception of a kill. Its end in a fiber that goes on means that the clean-up is over, and that somebody
+// caught the kill and did not throw it on.
+class kill_token {
+public:
+    explicit kill_token(const fiber_core& f) : victim_(f.self) {}
+    kill_token(const kill_token&) = delete;
+    kill_token& operator=(const kill_token&) = delete;
+
+    ~kill_token()
+    {
+        const greenlet victim = victim_.lock();
+        if (victim.empty()) return;
+        auto& f = static_cast<fiber_core&>(handle_access::of(victim));
+        if (f.owner != this_thread.state || f.killing != kill_phase::cleaning || f.is_dead() || f.marked(mark_exiting)) return;
+        f.killing = kill_phase::none;
+        try {
+            throw error(to_string(victim) + " caught its kill and did not throw it on: it lives");
+        } catch (...) {
+            f.owner->report(std::current_exception(), victim);
+        }
+    }
+
+private:
+    weak_greenlet victim_;
+};
+
+struct kill_exit final : greenlet_exit {
+    explicit kill_exit(const fiber_core& f) : token(std::make_shared<kill_token>(f)) {}
+    std::shared_ptr<kill_token> token;
+};
+
+// Nothing is in flight or being handled in it: whatever an earlier kill started is over.
+bool is_calm(const fiber_core& f) noexcept
+{
+    const exception_state& state = &f == this_thread.current ? *this_thread.exceptions : f.exceptions;
+    return state.caught == nullptr && state.uncaught == 0;
+}
+
+void finish(fiber_core& f) noexcept
+{
+    hub_core& hub = *this_thread.hub;
+    mark_dead(hub.state, f);
+    hub.count_finished();
+    if (f.error != nullptr && !f.marked(mark_observed) && f.refs.load(std::memory_order_relaxed) == 1) last_word(f);
+    while (observer* o = f.observers.front()) {
+        o->unlink();
+        o->finished(*o, f);
+    }
+}
+
+void finish_unstarted(fiber_core& f) noexcept
+{
+    f.ops->drop_callable(f);
+    const bool delayed = f.delay != nullptr;
+    if (delayed) {
+        this_thread.hub->timers.cancel(*f.delay);
+        delete std::exchange(f.delay, nullptr);
+    }
+    finish(f);
+    if (delayed) release(f);  // else the ready queue still holds it, and lets go of it when its turn comes
+}
+
+// Runs the callable; nothing of the exception is left when it returns.
+[[gnu::noinline]] void run_body(fiber_core& f)
+{
+    try {
+        f.ops->run(f, value());
+    } catch (const greenlet_exit&) {
+        f.marks |= mark_killed | mark_exiting;
+    } catch (const abi::__forced_unwind&) {
+        fatal("pthread_exit or pthread_cancel inside a fiber: a thread can only be ended from its main greenlet");
+    } catch (...) {
+        f.error = std::current_exception();
+        f.marks |= mark_exiting;
+    }
+}
+
+}  // namespace
+
+void ask_for_kill(fiber_core& f, std::exception_ptr exception)
+{
+    if (f.is_dead() || f.killing == kill_phase::pending) return;
+    if (f.killing == kill_phase::cleaning && !is_calm(f)) return;  // never breaks a clean-up (decision 4)
+    const bool quiet = exception == nullptr || is_exit(exception);
+    if (!f.has_started()) {
+        if (quiet) {
+            f.marks |= mark_killed;
+        } else {
+            f.error = std::move(exception);
+        }
+        return finish_unstarted(f);
+    }
+    f.kill.error = exception == nullptr ? std::make_exception_ptr(kill_exit(f)) : std::move(exception);
+    f.killing = kill_phase::pending;
+    deliver(f, f.kill);
+}
+
+void request_end(fiber_core& f) noexcept
+{
+    try {
+        ask_for_kill(f, nullptr);
+    } catch (...) {
+        f.owner->report(std::current_exception(), f.self);
+    }
+}
+
+void note_thrown(core& self, const interrupt& thrown) noexcept
+{
+    if (!self.is(trait_fiber)) return;
+    auto& f = static_cast<fiber_core&>(self);
+    if (&thrown == &f.kill) f.killing = kill_phase::cleaning;
+}
+
+void fail_unstarted(fiber_core& f, std::exception_ptr error) noexcept
+{
+    f.error = std::move(error);
+    f.ops->drop_callable(f);
+    finish(f);
+}
+
+void last_word(fiber_core& f) noexcept
+{
+    if (f.error == nullptr || f.marked(mark_observed)) return;
+    f.marks |= mark_observed;
+    f.owner->report(f.error, f.self);
+}
+
+void live_as_fiber(thread_state& state, core& first)
+{
+    hub_core& hub = *this_thread.hub;
+    stack_slot* const slot = first.stack;
+    auto* const checker = static_cast<checked_stack*>(first.checker);
+    for (core* at = &first;;) {
+        auto& f = static_cast<fiber_core&>(*at);
+        run_body(f);
+        f.ops->drop_callable(f);
+        finish(f);
+        hub.spare = {slot, f.stack_request};
+        f.stack = nullptr;
+        f.checker = nullptr;
+        release(f);  // may end it: what its result's destructor does is done here, on its own stack
+        this_thread.current = &state.grave;
+        core& to = hub.next();
+        hub.spare.slot = nullptr;
+        if (to.frame != nullptr) {
+            state.left_stack = checker;
+            state.stacks->give(slot);
+            jump_for_ever(state, to, nullptr);
+        }
+        // The next one has not started: it runs right here, on a stack that is warm and already guarded.
+        at = &to;
+        slot->owner = at;
+        at->checker = checker;
+        this_thread.current = at;
+        *this_thread.exceptions = exception_state{};
+    }
+}
+
+}  // namespace copse::detail

@@ -1,0 +1,18 @@
+// Killing fibers.
+#pragma once
+
+#include <exception>
+
+#include <copse/detail/fiber_core.hpp>
+
+namespace copse::detail {
+
+/// The start of a fiber that was spawned for later.
+struct delayed_start final : timer {
+    fiber_core* of = nullptr;
+};
+
+/// Asks for the kill of a fiber: with an exception, or null for greenlet_exit. One that has not started is finished by this.
+void ask_for_kill(fiber_core& f, std::exception_ptr exception);
+
+}  // namespace copse::detail

@@ -1,0 +1,34 @@
+// How a greenlet begins, runs and dies, and where its result goes.
+#pragma once
+
+#include <boost/context/detail/fcontext.hpp>
+
+#include "thread_state.hpp"
+
+namespace copse::detail {
+
+/// Where every new stack begins.
+void begin_life(boost::context::detail::transfer_t from);
+
+/// The switch by hand, whole: to `named` with a payload, or with an exception to be thrown there.
+value enter(core& named, value payload, std::exception_ptr exception);
+
+/// Switches to `target`, which has a frame. The payload is in flight.
+value transfer(thread_state& state, core& self, core& target);
+
+/// Throws greenlet_exit into a suspended or parked greenlet that has no handle left, and comes back when it is dead or has
+/// switched back alive. Returns whether it is dead.
+bool kill_suspended(thread_state& state, core& victim) noexcept;
+
+/// Ends an unstarted greenlet without running it.
+void bury_unstarted(core& unstarted) noexcept;
+
+/// Marks a started one as dead and takes it off the registry.
+void mark_dead(thread_state& state, core& finished) noexcept;
+
+/// Lets `guest` run on the stack of a suspended or parked greenlet, and comes back.
+void show(core& suspended, visitor& guest) noexcept;
+
+bool is_exit(const std::exception_ptr& exception) noexcept;
+
+}  // namespace copse::detail

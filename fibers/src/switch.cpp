@@ -1,0 +1,62 @@
+#include "switch.hpp"
+
+#include "life.hpp"
+
+namespace copse::detail {
+
+namespace {
+
+constexpr std::size_t stack_unit = 4096;
+
+}  // namespace
+
+void bind_stack(thread_state& state, core& unstarted)
+{
+    stack_slot* slot = state.stacks->take(unstarted.stack_request * stack_unit);
+    const auto size = static_cast<std::size_t>(slot->top - slot->limit);
+    if (state.sanitized) {
+        try {
+            unstarted.checker = check_new_stack(slot->limit, size);
+        } catch (...) {
+            state.stacks->give(slot);
+            throw;
+        }
+    }
+    slot->owner = &unstarted;
+    unstarted.stack = slot;
+    unstarted.frame = first_frame(slot->top, size, &begin_life);
+}
+
+void* checked_jump(thread_state& state, core& self, core& target, void* word) noexcept
+{
+    auto* mine = static_cast<checked_stack*>(self.checker);
+    announce_leaving(mine, static_cast<checked_stack*>(target.checker), false);
+    const arrival from = called_jump(target.frame, word);
+    core& left = *this_thread.current;
+    left.frame = from.frame;
+    announce_arrival(mine, static_cast<checked_stack*>(left.checker));
+    forget_stack(std::exchange(state.left_stack, nullptr));
+    return from.word;
+}
+
+void jump_for_ever(thread_state& state, core& target, void* word) noexcept
+{
+    this_thread.current = &state.grave;
+    if (state.sanitized) announce_leaving(state.left_stack, static_cast<checked_stack*>(target.checker), true);
+    called_jump(target.frame, word);
+    fatal("a dead greenlet was entered");
+}
+
+void arrive_first(thread_state& state, core& self, void* from_frame) noexcept
+{
+    core& left = *this_thread.current;
+    left.frame = from_frame;
+    this_thread.current = &self;
+    *this_thread.exceptions = exception_state{};
+    if (state.sanitized) {
+        announce_arrival(static_cast<checked_stack*>(self.checker), static_cast<checked_stack*>(left.checker));
+        forget_stack(std::exchange(state.left_stack, nullptr));
+    }
+}
+
+}  // namespace copse::detail

@@ -1,0 +1,39 @@
+// Leaving one stack for another. Every switch of copse but the inlined plain one of switch_to passes through here.
+#pragma once
+
+#include <copse/detail/jump.hpp>
+
+#include "sanitizers.hpp"
+#include "thread_state.hpp"
+
+namespace copse::detail {
+
+/// Gives an unstarted greenlet a stack, so that it can be jumped to. Throws std::system_error; the greenlet is unchanged then.
+void bind_stack(thread_state& state, core& unstarted);
+
+void* checked_jump(thread_state& state, core& self, core& target, void* word) noexcept;
+
+/// Leaves `self`, which can be entered again, for `target`. Returns the word of whoever enters it, when that happens.
+[[gnu::always_inline]] inline void* jump_to(thread_state& state, core& self, core& target, void* word) noexcept
+{
+    thread_block& here = this_thread;
+    self.exceptions = *here.exceptions;
+    if (state.sanitized) [[unlikely]] {
+        word = checked_jump(state, self, target, word);
+    } else {
+        const arrival from = level_jump(target.frame, word);
+        here.current->frame = from.frame;
+        word = from.word;
+    }
+    here.current = &self;
+    *here.exceptions = self.exceptions;
+    return word;
+}
+
+/// Leaves the stack of a greenlet that is dead: its block may be gone already.
+[[noreturn]] void jump_for_ever(thread_state& state, core& target, void* word) noexcept;
+
+/// The first thing on a new stack: becomes `self`.
+void arrive_first(thread_state& state, core& self, void* from_frame) noexcept;
+
+}  // namespace copse::detail

@@ -1,0 +1,268 @@
+#include "thread_state.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cxxabi.h>
+
+#include "hub_core.hpp"
+#include "life.hpp"
+#include "overflow_report.hpp"
+#include "switch.hpp"
+
+namespace copse::detail {
+
+constinit core nobody{attend_thread};
+constinit thread_local thread_block this_thread [[gnu::tls_model("initial-exec")]] = {.current = &nobody};
+
+namespace {
+
+constexpr std::uint64_t ids_a_thread = std::uint64_t{1} << 40;
+std::atomic<std::uint64_t> threads_so_far{0};
+
+thread_local bool thread_has_ended = false;
+
+bool on_main_thread() noexcept { return ::getpid() == static_cast<pid_t>(::syscall(SYS_gettid)); }
+
+owner_description describe(const void* owner) noexcept
+{
+    const auto& c = *static_cast<const core*>(owner);
+    return {c.label == nullptr ? std::string_view() : std::string_view(c.label), c.id, spawn_file(c), spawn_line(c)};
+}
+
+void print(const std::exception_ptr& exception, const greenlet& concerned) noexcept
+{
+    const char* who = "copse";
+    std::string text;
+    try {
+        text = concerned.empty() ? std::string() : " in " + to_string(concerned);
+        std::rethrow_exception(exception);
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "%s: unhandled exception%s: %s\n", who, text.c_str(), e.what());
+    } catch (const greenlet_exit& e) {
+        std::fprintf(stderr, "%s: unhandled %s%s\n", who, e.what(), text.c_str());
+    } catch (...) {
+        std::fprintf(stderr, "%s: unhandled exception%s that is not a std::exception\n", who, text.c_str());
+    }
+}
+
+}  // namespace
+
+// Ends this thread's greenlets when the thread ends.
+struct thread_end {
+    thread_state* state = nullptr;
+    ~thread_end()
+    {
+        if (state != nullptr) state->end();
+    }
+};
+
+namespace {
+
+thread_local thread_end at_thread_end;
+
+}  // namespace
+
+thread_state::thread_state() : last_id(threads_so_far.fetch_add(1, std::memory_order_relaxed) * ids_a_thread)
+{
+    main.owner = this;
+    main.id = next_id();
+    main.traits = trait_eternal;
+    main.life.store(life::started, std::memory_order_relaxed);
+    grave.owner = this;
+    grave.attention = attend_hub;
+    handle_access::set_view(main.self, &main);
+    stacks.emplace();
+    if (sanitized) main.checker = check_thread_stack();
+}
+
+thread_state::~thread_state() { forget_stack(static_cast<checked_stack*>(main.checker)); }
+
+thread_state& thread_state::make()
+{
+    // The main thread gets a fresh state after the end of its first: exit handlers and static destructors may still switch.
+    // Nobody ends that one.
+    if (thread_has_ended && !on_main_thread()) {
+        throw thread_exited("copse was used in a thread whose greenlets have ended already (a thread_local destructor?)");
+    }
+    auto made = std::make_unique<thread_state>();
+    install_overflow_report();
+    set_describe_owner(&describe);
+    prepare_thread_for_overflow_report();
+    thread_block& here = this_thread;
+    here.exceptions = reinterpret_cast<exception_state*>(abi::__cxa_get_globals());
+    here.error_number = &errno;
+    here.inbox = &made->in_flight.payload;
+    here.current = &made->main;
+    here.state = made.get();
+    made->gate_of_thread_ = &here.gate;
+    if (!thread_has_ended) at_thread_end.state = made.get();
+    made->settle_gate();
+    return *made.release();
+}
+
+void thread_state::settle_gate() noexcept
+{
+    const bool open = !sanitized && !trace && !has_mail() && this_thread.current->refs.load(std::memory_order_relaxed) != 0;
+    this_thread.gate.store(open ? gate() : gate_shut, std::memory_order_relaxed);
+    if (open && has_mail()) this_thread.gate.store(gate_shut, std::memory_order_relaxed);
+}
+
+void thread_state::open_mail()
+{
+    while (has_mail_.exchange(false, std::memory_order_acq_rel)) {
+        std::vector<core*> dropped;
+        std::vector<freed_block> freed;
+        {
+            const std::lock_guard lock(mail_);
+            dropped.swap(dropped_);
+            freed.swap(freed_);
+        }
+        for (const freed_block& f : freed) blocks.give(f.memory, f.size);
+        for (core* block : dropped) release(*block);  // the reference that the mail held
+    }
+}
+
+bool thread_state::send_dropped(core& block) noexcept
+{
+    const std::lock_guard lock(mail_);
+    if (exited()) return false;
+    retain(block);
+    dropped_.push_back(&block);
+    has_mail_.store(true, std::memory_order_release);
+    gate_of_thread_->store(gate_shut, std::memory_order_relaxed);
+    if (hub_ != nullptr) hub_->notice_mail();
+    return true;
+}
+
+void thread_state::free_from_elsewhere(void* block, std::size_t size) noexcept
+{
+    bool last = false;
+    {
+        const std::lock_guard lock(mail_);
+        if (!exited()) {
+            freed_.push_back({block, size});
+            has_mail_.store(true, std::memory_order_release);
+            return;
+        }
+        blocks.give(block, size);
+        last = unused();
+    }
+    if (last) delete this;
+}
+
+void thread_state::last_eternal_handle() noexcept
+{
+    bool last = false;
+    {
+        const std::lock_guard lock(mail_);
+        last = exited() && unused();
+    }
+    if (last) delete this;
+}
+
+bool thread_state::unused() const noexcept
+{
+    return blocks.live() == 0 && main.refs.load(std::memory_order_acquire) == 0 && !keep_for_ever_;
+}
+
+void thread_state::own_hub(std::unique_ptr<hub_core> made)
+{
+    const std::lock_guard lock(mail_);
+    hub_ = std::move(made);
+    this_thread.hub = hub_.get();
+}
+
+void thread_state::end_hub() noexcept
+{
+    std::unique_ptr<hub_core> ended;
+    const std::lock_guard lock(mail_);
+    ended.swap(hub_);
+    this_thread.hub = nullptr;
+}
+
+void thread_state::enlist(core& unfinished) noexcept
+{
+    unfinished.older = newest_;
+    unfinished.newer = nullptr;
+    if (newest_ != nullptr) newest_->newer = &unfinished;
+    newest_ = &unfinished;
+}
+
+void thread_state::strike_off(core& finished) noexcept
+{
+    (finished.newer != nullptr ? finished.newer->older : newest_) = finished.older;
+    if (finished.older != nullptr) finished.older->newer = finished.newer;
+    finished.newer = finished.older = nullptr;
+}
+
+void thread_state::report(const std::exception_ptr& exception, const greenlet& concerned) noexcept
+{
+    if (!on_error) return print(exception, concerned);
+    try {
+        const error_handler handler = on_error;  // it may replace itself
+        handler(exception, concerned);
+    } catch (...) {
+        print(exception, concerned);
+        print(std::current_exception(), greenlet());
+    }
+}
+
+void thread_state::end() noexcept
+{
+    // exit() inside a greenlet: this is its stack, and the others are left as they are.
+    if (this_thread.current != &main) return;
+    if (this_thread.hub != nullptr) this_thread.hub->shut_down();
+    while (newest_ != nullptr) end_newest();
+    while (has_mail()) open_mail();
+    trace = nullptr;
+    on_error = nullptr;
+    end_hub();
+    stacks.reset();
+    thread_has_ended = true;
+    this_thread.gate.store(gate_shut, std::memory_order_relaxed);
+    this_thread.current = &nobody;
+    this_thread.state = nullptr;
+    this_thread.hub = nullptr;
+    main.life.store(life::dead, std::memory_order_relaxed);
+    bool last = false;
+    {
+        const std::lock_guard lock(mail_);
+        exited_.store(true, std::memory_order_release);
+        main.refs.fetch_sub(1, std::memory_order_acq_rel);
+        for (const freed_block& f : freed_) blocks.give(f.memory, f.size);
+        freed_.clear();
+        last = unused();
+    }
+    if (last) delete this;
+}
+
+// One try each; a survivor keeps its stack for ever.
+void thread_state::end_newest() noexcept
+{
+    core& victim = *newest_;
+    retain(victim);
+    if (!victim.has_started()) {
+        strike_off(victim);  // a fiber that never ran
+        bury_unstarted(victim);
+    } else if (!kill_suspended(*this, victim) && !victim.is(trait_lost)) {
+        victim.traits |= trait_lost;
+        mark_dead(*this, victim);
+        stacks->abandon(std::exchange(victim.stack, nullptr));
+        keep_for_ever_ = true;
+        report(std::make_exception_ptr(error(to_string(victim.self) + " survived the end of its thread: its stack is abandoned")),
+               victim.self);
+    }
+    release(victim);
+}
+
+void fatal(const char* what) noexcept
+{
+    std::fprintf(stderr, "copse: %s\n", what);
+    std::abort();
+}
+
+}  // namespace copse::detail

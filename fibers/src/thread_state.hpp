@@ -1,0 +1,133 @@
+// Everything a thread knows of its greenlets. Made by the first use of copse on the thread, ended when the thread ends; the
+// memory stays until the last block of the thread is gone, since blocks name their thread.
+//
+// Invariants:
+//   - Only the owner thread touches anything but `mail_` and what it guards, `exited_` and `other_refs`.
+//   - The registry holds every started, unfinished greenlet and every unfinished fiber, newest first; not main, not hub.
+#pragma once
+
+#include <atomic>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include <copse/detail/core.hpp>
+#include <copse/detail/handle_access.hpp>
+#include <copse/greenlet.hpp>
+#include <copse/trace.hpp>
+#include <copse/value.hpp>
+
+#include "block_pool.hpp"
+#include "sanitizers.hpp"
+#include "stack_pool.hpp"
+
+namespace copse::detail {
+
+/// Runs on a suspended greenlet's stack, and switches nowhere.
+struct visitor {
+    virtual void visit() noexcept = 0;
+
+protected:
+    ~visitor() = default;
+};
+
+/// The payload of a switch that is not plain, from the jump to the arrival. Nothing runs in between.
+struct switch_in_flight {
+    value payload;
+    std::exception_ptr exception;  // set: the arrival throws it
+    visitor* guest = nullptr;      // set: nothing else is
+    greenlet from;                 // who was left: set while tracing, and by a greenlet that died
+};
+
+class thread_state {
+public:
+    thread_state();
+    ~thread_state();
+    thread_state(const thread_state&) = delete;
+    thread_state& operator=(const thread_state&) = delete;
+
+    /// This thread's, made if need be. Throws thread_exited once it has ended.
+    static thread_state& here()
+    {
+        if (this_thread.state != nullptr) [[likely]] return *this_thread.state;
+        return make();
+    }
+
+    std::uintptr_t gate() const noexcept { return reinterpret_cast<std::uintptr_t>(this); }
+
+    /// Opens or shuts the thread's gate, as things stand.
+    void settle_gate() noexcept;
+
+    /// Does what other threads left for this one: ends or kills what they dropped. May switch.
+    void open_mail();
+    bool has_mail() const noexcept { return has_mail_.load(std::memory_order_relaxed); }
+
+    /// From another thread: leaves a block without handles to its owner. False if the owner has exited.
+    bool send_dropped(core& block) noexcept;
+    /// From another thread: gives memory back; may end this state if its thread has exited.
+    void free_from_elsewhere(void* block, std::size_t size) noexcept;
+    /// The last handle on main or hub was dropped, from whatever thread.
+    void last_eternal_handle() noexcept;
+    std::uint64_t next_id() noexcept { return ++last_id; }
+
+    void own_hub(std::unique_ptr<hub_core> made);
+
+    void enlist(core& unfinished) noexcept;
+    void strike_off(core& finished) noexcept;
+    core* newest() const noexcept { return newest_; }
+
+    /// Tells the error handler. Never throws: a handler that does is itself reported to stderr.
+    void report(const std::exception_ptr& exception, const greenlet& concerned) noexcept;
+
+    bool exited() const noexcept { return exited_.load(std::memory_order_acquire); }
+
+    core main;
+    core grave;             // current while the stack of a dead greenlet is being left
+    core* entering = nullptr;  // who runs on the stack that is about to be entered for the first time
+    switch_in_flight in_flight;
+    core* orphans = nullptr;  // suspended without a handle, chained by next_ready: killed by the next arrival
+    std::uint64_t last_id;
+    trace_function trace;
+    error_handler on_error;
+    checked_stack* left_stack = nullptr;  // of the stack just left for ever: forgotten on arrival
+    const bool sanitized = sanitizer_present();
+    block_pool blocks;
+    std::optional<stack_pool> stacks;  // ends with the thread, before this
+
+private:
+    friend struct thread_end;
+
+    static thread_state& make();
+    void end() noexcept;
+    bool unused() const noexcept;
+    void end_newest() noexcept;
+    void end_hub() noexcept;
+
+    std::atomic<std::uintptr_t>* gate_of_thread_ = nullptr;
+    bool keep_for_ever_ = false;  // an abandoned stack may refer to us
+    core* newest_ = nullptr;
+    std::atomic<bool> has_mail_{false};
+    std::atomic<bool> exited_{false};
+
+    std::mutex mail_;
+    std::vector<core*> dropped_;  // guarded by mail_
+    std::unique_ptr<hub_core> hub_;  // guarded by mail_ where other threads look
+    struct freed_block {
+        void* memory;
+        std::size_t size;
+    };
+    std::vector<freed_block> freed_;  // guarded by mail_
+};
+
+/// Ends the process: an invariant of ours is broken, or a rule that has no exception.
+[[noreturn]] void fatal(const char* what) noexcept;
+
+/// Must hold, always on.
+inline void must(bool holds, const char* what) noexcept
+{
+    if (!holds) [[unlikely]] fatal(what);
+}
+
+}  // namespace copse::detail

@@ -1,0 +1,31 @@
+// Every error of this room is made here, so that its text always names operation, descriptor and peer.
+#pragma once
+
+#include <cstddef>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include <copse/io/endpoint.hpp>
+
+#include "entry.hpp"
+
+namespace copse::io::detail {
+
+/// "recv on fd 7", and if it is known " from 127.0.0.1:4000".
+std::string describe(const char* operation, int fd, const endpoint& peer = {}, direction d = direction::out);
+/// The same, the peer being that of an owned entry of this thread.
+std::string describe(const char* operation, const entry& e, direction d);
+
+[[noreturn]] void fail(int error, std::string_view text);
+[[noreturn]] void fail(int error, const char* operation, int fd);
+[[noreturn]] void fail(int error, const char* operation, const entry& e, direction d);
+[[noreturn]] void fail_transfer(int error, const char* operation, const entry& e, direction d, std::size_t transferred);
+[[noreturn]] void fail_timed_out(const char* operation, int fd, std::size_t transferred = 0);
+[[noreturn]] void fail_timed_out(const char* operation, const entry& e, direction d, std::size_t transferred = 0);
+
+/// What a waiter gets whose descriptor is closed. Null pointers never.
+std::exception_ptr closed_meanwhile(const char* operation, int fd, int error) noexcept;
+
+}  // namespace copse::io::detail

@@ -1,0 +1,125 @@
+// The reactor: what fibers of one thread wait for on which descriptor, and what epoll said about it.
+//
+// A descriptor of a socket is registered once, edge-triggered, for both directions, when it first has to wait; readiness is
+// remembered in its entry. A descriptor given by number may be read by others, so nothing is remembered: each wait arms it anew
+// (EPOLLONESHOT, level-triggered), which asks the kernel afresh.
+//
+// Invariants:
+//   - Whoever holds a wait in an entry's list is counted in watching_, by the wait's own constructor and undo.
+//   - Delivering an event never switches and runs no user code.
+//   - Events go to a buffer of the reactor's, since a turn runs on whatever stack there is.
+//   - Everything but wake() is for the owner thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include <copse/hub.hpp>
+#include <copse/idle_driver.hpp>
+#include <copse/io/detail/limit.hpp>
+#include <copse/io/wait.hpp>
+
+#include "entry_table.hpp"
+
+namespace copse::io::detail {
+
+class reactor;
+
+/// This thread's reactor.
+struct home_block {
+    std::uint64_t serial = 0;  // never used again; 0: there is none
+    reactor* now = nullptr;
+};
+extern constinit thread_local home_block home [[gnu::tls_model("initial-exec")]];
+
+class reactor {
+public:
+    /// Of a thread that has none use here().
+    explicit reactor(std::uint64_t serial);
+    ~reactor();
+    reactor(const reactor&) = delete;
+    reactor& operator=(const reactor&) = delete;
+
+    /// This thread's, made if need be.
+    /// Throws:  thread_exited; std::system_error; std::bad_alloc.
+    static reactor& here()
+    {
+        if (home.now != nullptr) [[likely]] return *home.now;
+        return make();
+    }
+    std::uint64_t serial() const noexcept { return serial_; }
+    entry_table& table() noexcept { return table_; }
+
+    /// Gives the number to a socket, which may expect `ready` of it. What was known of its last holder is forgotten.
+    entry& adopt(int fd, std::uint8_t ready, bool drains);
+
+    /// Step 2: lets others run after 128 operations in a row that did not park. False if the entry changed hands meanwhile.
+    [[gnu::always_inline]] bool spend(const entry& e)
+    {
+        if (--budget_ != 0) [[likely]] return true;
+        return rest(e);
+    }
+
+    /// Steps 3 and 4: parks until an event says that `d` is ready, and comes back then, or for no reason.
+    /// Returns: false at the deadline.
+    /// Throws:  concurrent_use, std::system_error(EBADF) if the number changed hands, what is pending.
+    bool await(entry& e, direction d, limit& within, const char* operation);
+
+    /// The same for a descriptor given by number.
+    bool await_by_number(int fd, direction d, limit& within, sharing who, const char* operation);
+
+    /// Parks a moment, because the kernel lacks memory: 1 ms, doubling. False when there were enough of them, or at the
+    /// deadline.
+    bool pause(const entry& e, limit& within, unsigned attempt);
+
+    /// The number is about to change hands: fails the waiters, forgets everything.
+    void closing(entry& e) noexcept;
+
+    // Of the driver.
+    static std::int64_t now() noexcept;
+    void wait(std::int64_t deadline) noexcept;
+    void poll() noexcept;
+    void wake() noexcept;
+    std::size_t watching() const noexcept { return watching_; }
+    void abandon_in_child() noexcept;
+
+private:
+    friend class reactor_driver;
+    struct descriptor_wait;
+    struct event_buffer;
+
+    static reactor& make();
+    void open();
+    void drive();
+    bool rest(const entry& e);
+    bool park(entry& e, direction d, limit& within, const char* operation);
+    bool await_unarmed(entry& e, direction d, limit& within, const char* operation);
+    void refuse_company(entry& e, direction d, sharing who, const char* operation);
+    int arm_edge(entry& e) noexcept;
+    int arm_oneshot(entry& e, std::uint8_t directions) noexcept;
+    int control(entry& e, std::uint32_t events) noexcept;
+    void orphan(entry& e, int error) noexcept;
+    void harvest(int n) noexcept;
+    void deliver(entry& e, std::uint32_t events) noexcept;
+    int look(std::int64_t deadline) noexcept;
+    int look_by_milliseconds(std::int64_t left) noexcept;
+    void rebuild() noexcept;
+    void rejoin(entry& e) noexcept;
+
+    static constexpr unsigned full_budget = 129;  // the operation that finds it spent rests first
+
+    const std::uint64_t serial_;
+    entry_table table_;
+    unsigned budget_ = full_budget;
+    std::size_t watching_ = 0;
+    int epoll_ = -1;
+    std::atomic<int> wakeup_{-1};           // an eventfd; its number is lower than epoll's, so closefrom() takes both or none
+    std::atomic<bool> woken_{false};        // it has been written to, and the event not seen yet
+    bool has_pwait2_ = true;                // unless the kernel or a sandbox refused it
+    unsigned strangers_ = 0;                // stale events in a row
+    idle_driver* driver_ = nullptr;         // ours in the hub; null: the hub sleeps in another one
+    std::unique_ptr<event_buffer> events_;
+};
+
+}  // namespace copse::io::detail

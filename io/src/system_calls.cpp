@@ -1,0 +1,60 @@
+#include "system_calls.hpp"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+namespace copse::io::detail {
+
+namespace {
+
+int set_nonblocking(int fd)
+{
+    const int flags = ::fcntl(fd, F_GETFL);
+    if (flags < 0 || (flags & O_NONBLOCK) != 0) return flags < 0 ? -1 : 0;
+    return ::fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+int spare_descriptor() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
+
+// glibc declares some parameters as transparent unions or with attributes: plain functions of one shape each.
+int bind(int fd, const sockaddr* here, socklen_t size) { return ::bind(fd, here, size); }
+int accept4(int fd, sockaddr* from, socklen_t* size, int flags) { return ::accept4(fd, from, size, flags); }
+int connect(int fd, const sockaddr* there, socklen_t size) { return ::connect(fd, there, size); }
+int getsockname(int fd, sockaddr* address, socklen_t* size) { return ::getsockname(fd, address, size); }
+int getpeername(int fd, sockaddr* address, socklen_t* size) { return ::getpeername(fd, address, size); }
+int wait_for_any(pollfd* fds, nfds_t n, int timeout) { return ::poll(fds, n, timeout); }
+
+constexpr system_calls kernel{
+    .socket = ::socket,
+    .socketpair = ::socketpair,
+    .bind = bind,
+    .listen = ::listen,
+    .accept4 = accept4,
+    .connect = connect,
+    .recv = ::recv,
+    .send = ::send,
+    .shutdown = ::shutdown,
+    .close = ::close,
+    .getsockopt = ::getsockopt,
+    .setsockopt = ::setsockopt,
+    .getsockname = getsockname,
+    .getpeername = getpeername,
+    .set_nonblocking = set_nonblocking,
+    .spare_descriptor = spare_descriptor,
+    .poll = wait_for_any,
+    .eventfd = ::eventfd,
+    .write = ::write,
+    .epoll_create1 = ::epoll_create1,
+    .epoll_ctl = ::epoll_ctl,
+    .epoll_wait = ::epoll_wait,
+    .epoll_pwait2 = ::epoll_pwait2,
+};
+
+}  // namespace
+
+constinit system_calls sys = kernel;
+constexpr system_calls real_system_calls = kernel;
+
+}  // namespace copse::io::detail

@@ -1,0 +1,47 @@
+// The system calls of this room, through one table: the seam at which tests inject faults, and later a simulator.
+// Nothing in room 2 calls the kernel about a descriptor otherwise. Tests replace entries while no fiber is inside one.
+#pragma once
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <cstddef>
+#include <cstdint>
+
+struct epoll_event;
+
+namespace copse::io::detail {
+
+struct system_calls {
+    int (*socket)(int family, int type, int protocol);
+    int (*socketpair)(int family, int type, int protocol, int* both);
+    int (*bind)(int fd, const sockaddr* here, socklen_t size);
+    int (*listen)(int fd, int backlog);
+    int (*accept4)(int fd, sockaddr* from, socklen_t* size, int flags);
+    int (*connect)(int fd, const sockaddr* there, socklen_t size);
+    ssize_t (*recv)(int fd, void* into, std::size_t size, int flags);
+    ssize_t (*send)(int fd, const void* from, std::size_t size, int flags);
+    int (*shutdown)(int fd, int how);
+    int (*close)(int fd);
+    int (*getsockopt)(int fd, int level, int name, void* value, socklen_t* size);
+    int (*setsockopt)(int fd, int level, int name, const void* value, socklen_t size);
+    int (*getsockname)(int fd, sockaddr* address, socklen_t* size);
+    int (*getpeername)(int fd, sockaddr* address, socklen_t* size);
+    int (*set_nonblocking)(int fd);
+    int (*spare_descriptor)();  // opens something that does no harm
+    int (*poll)(pollfd* fds, nfds_t n, int timeout);
+    int (*eventfd)(unsigned initial, int flags);
+    ssize_t (*write)(int fd, const void* from, std::size_t size);
+    int (*epoll_create1)(int flags);
+    int (*epoll_ctl)(int epoll, int op, int fd, epoll_event* event);
+    int (*epoll_wait)(int epoll, epoll_event* events, int n, int timeout);
+    int (*epoll_pwait2)(int epoll, epoll_event* events, int n, const timespec* timeout, const sigset_t* mask);
+};
+
+extern constinit system_calls sys;
+
+/// The kernel itself.
+extern const system_calls real_system_calls;
+
+}  // namespace copse::io::detail

@@ -1,0 +1,31 @@
+# Compiles every public header alone, included twice: it must bring what it needs and guard itself.
+# A header of fibers sees fibers/include only; a header of io sees both rooms.
+
+function(copse_check_headers room)
+    set(base ${PROJECT_SOURCE_DIR}/${room}/include)
+    file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${base} ${base}/*.hpp)
+    if(NOT headers)
+        return()
+    endif()
+    set(units)
+    foreach(header IN LISTS headers)
+        string(MAKE_C_IDENTIFIER ${header} name)
+        set(unit ${PROJECT_BINARY_DIR}/check_headers/${room}/${name}.cpp)
+        file(CONFIGURE OUTPUT ${unit} CONTENT "#include <${header}>\n#include <${header}>\n" @ONLY)
+        list(APPEND units ${unit})
+    endforeach()
+    add_library(copse_check_${room}_headers OBJECT ${units})
+    copse_own_target(copse_check_${room}_headers)
+    target_include_directories(copse_check_${room}_headers PRIVATE ${base})
+    target_link_libraries(copse_check_${room}_headers PRIVATE Boost::context Threads::Threads)
+endfunction()
+
+copse_check_headers(fibers)
+copse_check_headers(io)
+if(TARGET copse_check_io_headers)
+    target_include_directories(copse_check_io_headers PRIVATE ${PROJECT_SOURCE_DIR}/fibers/include)
+    if(TARGET copse_io)
+        # whatever room 2 hands on to its users beside copse itself
+        target_link_libraries(copse_check_io_headers PRIVATE copse_io)
+    endif()
+endif()

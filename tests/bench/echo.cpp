@@ -1,0 +1,227 @@
+/// TCP echo over loopback: the server alone on one CPU, a load generator alone on another.
+/// Ratios are to the bare epoll loop of the same round.
+
+#include <fcntl.h>
+#include <linux/perf_event.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include <copse/fiber.hpp>
+#include <copse/io/socket.hpp>
+
+#include <csignal>
+#include <fstream>
+#include <string>
+
+#include "bench.hpp"
+#include "echo_load.hpp"
+#include "echo_servers.hpp"
+
+namespace {
+
+constexpr int server_cpu = 0;
+constexpr int load_cpu = 1;
+
+void pin(int cpu) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(static_cast<unsigned>(cpu), &set);
+    sched_setaffinity(0, sizeof set, &set); // a machine without that CPU: the figures are worse, not wrong
+}
+
+/// A server in a process of its own, from construction to destruction.
+class server_process {
+public:
+    server_process(echo::server serve, std::size_t buffer_size) {
+        int ends[2];
+        bench::require(pipe(ends) == 0, "pipe");
+        pid_ = fork();
+        if (pid_ == 0) be_server(serve, buffer_size, ends[1]);
+        close(ends[1]);
+        bench::require(read(ends[0], &port_, sizeof port_) == sizeof port_, "the server tells its port");
+        close(ends[0]);
+        clock_getcpuclockid(pid_, &clock_);
+    }
+
+    ~server_process() {
+        kill(pid_, SIGKILL);
+        waitpid(pid_, nullptr, 0);
+    }
+
+    server_process(const server_process&) = delete;
+    server_process& operator=(const server_process&) = delete;
+
+    pid_t pid() const { return pid_; }
+    std::uint16_t port() const { return port_; }
+
+    double cpu_ns() const {
+        timespec t{};
+        clock_gettime(clock_, &t);
+        return static_cast<double>(t.tv_sec) * 1e9 + static_cast<double>(t.tv_nsec);
+    }
+
+private:
+    [[noreturn]] static void be_server(echo::server serve, std::size_t buffer_size, int port_pipe) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        pin(server_cpu);
+        serve(buffer_size, [port_pipe](std::uint16_t port) {
+            bench::require(write(port_pipe, &port, sizeof port) == sizeof port, "the server tells its port");
+            close(port_pipe);
+        });
+        _exit(1);
+    }
+
+    pid_t pid_ = 0;
+    std::uint16_t port_ = 0;
+    clockid_t clock_ = 0;
+};
+
+/// Counts a process's system calls through the kernel's tracepoint: unlike a tracer that stops the process at each, it
+/// does not give the load time to get ahead.
+class syscall_counter {
+public:
+    explicit syscall_counter(pid_t pid) {
+        perf_event_attr attributes{};
+        attributes.size = sizeof attributes;
+        attributes.type = PERF_TYPE_TRACEPOINT;
+        attributes.config = tracepoint();
+        if (attributes.config) fd_ = static_cast<int>(syscall(SYS_perf_event_open, &attributes, pid, -1, -1, 0));
+    }
+
+    ~syscall_counter() {
+        if (fd_ >= 0) close(fd_);
+    }
+
+    syscall_counter(const syscall_counter&) = delete;
+    syscall_counter& operator=(const syscall_counter&) = delete;
+
+    bool works() const { return fd_ >= 0; }
+
+    double count() const {
+        std::uint64_t value = 0;
+        bench::require(read(fd_, &value, sizeof value) == sizeof value, "the counter can be read");
+        return static_cast<double>(value);
+    }
+
+private:
+    static std::uint64_t tracepoint() {
+        std::uint64_t id = 0;
+        for (const char* root : {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"})
+            if (std::ifstream(std::string(root) + "/events/raw_syscalls/sys_enter/id") >> id) break;
+        return id;
+    }
+
+    int fd_ = -1;
+};
+
+struct setting {
+    std::size_t connections;
+    std::size_t message_size;
+
+    std::string name() const {
+        const auto size = message_size < 1024 ? std::to_string(message_size) + " B"
+                                              : std::to_string(message_size / 1024) + " KiB";
+        return size + " x " + std::to_string(connections);
+    }
+};
+
+struct windows {
+    double warm_up, timed, counted; ///< seconds
+};
+
+windows lengths() {
+    if (bench::settings().full) return {0.3, 1.2, 0.3};
+    if (bench::settings().quick) return {0.1, 0.3, 0.1};
+    return {0.2, 0.5, 0.1};
+}
+
+void measure(const bench::sink& out, const char* who, echo::server serve, const setting& s) {
+    const server_process server(serve, s.message_size + 1024);
+    pin(load_cpu);
+    echo::load load(server.port(), s.connections, s.message_size);
+    load.run_for(lengths().warm_up);
+
+    const double cpu_before = server.cpu_ns();
+    const auto start = std::chrono::steady_clock::now();
+    const echo::histogram latencies = load.run_for(lengths().timed);
+    const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - start;
+    const double cpu = server.cpu_ns() - cpu_before;
+
+    const auto requests = static_cast<double>(latencies.count());
+    const auto report = [&](const std::string& what, double value, const char* unit) {
+        out(s.name() + ", " + who + ": " + what, value, unit, s.name() + ", raw: " + what);
+    };
+    report("requests", requests / wall.count(), "1/s");
+    report("server CPU a request", cpu / requests, "ns");
+    report("p50", latencies.microseconds(0.5), "us");
+    report("p99", latencies.microseconds(0.99), "us");
+    report("p99.9", latencies.microseconds(0.999), "us");
+
+    const syscall_counter calls(server.pid());
+    if (!calls.works()) return;
+    load.drain();
+    const double before = calls.count();
+    const std::uint64_t counted = load.run_for(lengths().counted).count() + load.drain();
+    report("system calls a request", (calls.count() - before) / static_cast<double>(counted), "");
+}
+
+std::vector<setting> settings_to_measure() {
+    if (bench::settings().quick) return {{1, 64}, {100, 64}, {1000, 64}};
+    std::vector<setting> all = {{1, 64}, {100, 64}, {1000, 64}, {8000, 64}, {1000, 16 * 1024}};
+    if (bench::settings().full) all.insert(all.end(), {{1, 16 * 1024}, {100, 16 * 1024}, {8000, 16 * 1024}});
+    return all;
+}
+
+struct contender {
+    const char* name;
+    echo::server serve;
+};
+
+// ---- copse: a fiber for each connection
+
+template <void (*Echo)(copse::io::socket&, std::size_t)>
+void serve_copse(std::size_t buffer_size, const echo::tell_port& tell) {
+    auto listener = copse::io::listen("127.0.0.1:0", {.backlog = 4096});
+    listener.set_option(copse::io::no_delay(true)); // accepted sockets inherit it
+    tell(listener.local_endpoint().port());
+    for (;;) copse::spawn([connection = listener.accept().connection, buffer_size]() mutable { Echo(connection, buffer_size); });
+}
+
+void echo_from_stack(copse::io::socket& connection, std::size_t buffer_size) {
+    std::byte room[24 * 1024];
+    const auto buffer = std::span(room).first(buffer_size);
+    while (const std::size_t n = connection.recv(buffer)) connection.send_all(buffer.first(n));
+}
+
+void echo_from_pool(copse::io::socket& connection, std::size_t) {
+    while (auto chunk = connection.recv_pooled()) connection.send_all(chunk.bytes());
+}
+
+constexpr contender contenders[] = {
+    {"raw", echo::serve_raw},
+    {"copse", serve_copse<echo_from_stack>},
+    {"copse pooled", serve_copse<echo_from_pool>},
+    {"limit", echo::limit_server::serve},
+    {"Asio", echo::serve_asio},
+};
+
+void allow_many_descriptors() {
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    bench::suite suite("TCP echo, one thread; x base: a bare edge-triggered epoll loop in the same round", argc, argv);
+    allow_many_descriptors();
+    std::signal(SIGPIPE, SIG_IGN);
+    for (const setting& s : settings_to_measure())
+        for (const contender& c : contenders)
+            suite.add_all(s.name() + ", " + c.name, [=](const bench::sink& out) { measure(out, c.name, c.serve, s); });
+    return suite.run(bench::settings().full ? 5 : 3);
+}

@@ -1,0 +1,490 @@
+// The timer wheel against its promises: exact, in order, never early, nothing starves, nothing fires after its
+// cancel. Faults TM01 to TM07.
+
+#include "timer_wheel.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+#include <utility>
+#include <vector>
+
+using copse::detail::timer;
+using copse::detail::timer_wheel;
+
+namespace {
+
+constexpr std::int64_t tick = std::int64_t{1} << 20;
+constexpr std::int64_t second = 1'000'000'000;
+constexpr std::int64_t hour = 3600 * second;
+constexpr std::int64_t year = 8766 * hour;
+
+std::vector<const timer*> pop_all(timer_wheel& wheel, std::int64_t now) {
+    std::vector<const timer*> popped;
+    while (const timer* t = wheel.pop_due(now)) popped.push_back(t);
+    return popped;
+}
+
+TEST(TimerWheel, IsEmptyAtFirst) {
+    timer_wheel wheel;
+    EXPECT_TRUE(wheel.empty());
+    EXPECT_EQ(wheel.size(), 0U);
+    EXPECT_EQ(wheel.next_deadline(), timer_wheel::never);
+    EXPECT_EQ(wheel.pop_due(INT64_MAX), nullptr);
+}
+
+TEST(TimerWheel, ATimerStartsDisarmed) {
+    timer t;
+    EXPECT_FALSE(t.armed());
+    timer_wheel wheel;
+    wheel.cancel(t);
+    EXPECT_TRUE(wheel.empty());
+}
+
+TEST(TimerWheel, FiresAtTheDeadlineAndNotANanosecondBefore) {
+    for (const std::int64_t deadline :
+         {std::int64_t{1}, tick - 1, tick, tick + 1, 64 * tick, 4097 * tick + 5, hour, 150 * year, INT64_MAX - 1}) {
+        timer_wheel wheel;
+        timer t;
+        wheel.arm(t, deadline);
+        EXPECT_TRUE(t.armed());
+        EXPECT_EQ(t.deadline, deadline);
+        EXPECT_EQ(wheel.pop_due(deadline - 1), nullptr);
+        EXPECT_EQ(wheel.next_deadline(), deadline);
+        EXPECT_EQ(wheel.pop_due(deadline - 1), nullptr);
+        EXPECT_EQ(wheel.pop_due(deadline), &t);
+        EXPECT_FALSE(t.armed());
+        EXPECT_TRUE(wheel.empty());
+    }
+}
+
+TEST(TimerWheel, TakesDeadlinesThatArePast) {
+    timer_wheel wheel;
+    std::array<timer, 4> t;
+    EXPECT_EQ(wheel.pop_due(hour), nullptr);
+    wheel.arm(t[0], hour - 1);
+    wheel.arm(t[1], 0);
+    wheel.arm(t[2], INT64_MIN);
+    wheel.arm(t[3], -1);
+    EXPECT_EQ(wheel.next_deadline(), INT64_MIN);
+    EXPECT_EQ(pop_all(wheel, hour), (std::vector<const timer*>{&t[2], &t[3], &t[1], &t[0]}));
+}
+
+TEST(TimerWheel, NeverNeedsNoSpecialCase) {
+    timer_wheel wheel;
+    timer never;
+    timer soon;
+    wheel.arm(never, timer_wheel::never);
+    EXPECT_EQ(wheel.next_deadline(), timer_wheel::never);
+    wheel.arm(soon, 5);
+    EXPECT_EQ(wheel.next_deadline(), 5);
+    EXPECT_EQ(wheel.pop_due(INT64_MAX - 1), &soon);
+    EXPECT_EQ(wheel.pop_due(INT64_MAX - 1), nullptr);
+    EXPECT_EQ(wheel.size(), 1U);
+    wheel.cancel(never);
+}
+
+TEST(TimerWheel, EqualDeadlinesFireInArmingOrder) {
+    for (const std::int64_t deadline : {std::int64_t{5}, 70 * tick, hour}) {
+        timer_wheel wheel;
+        std::array<timer, 100> timers;
+        std::vector<const timer*> expected;
+        for (timer& t : timers) {
+            wheel.arm(t, deadline);
+            expected.push_back(&t);
+        }
+        EXPECT_EQ(pop_all(wheel, deadline), expected);
+    }
+}
+
+TEST(TimerWheel, EqualDeadlinesFireInArmingOrderFromWhereverTheyWaited) {
+    timer_wheel wheel;
+    timer far_off;
+    timer brings_the_horizon_near;
+    timer near_by;
+    wheel.arm(far_off, hour + 5);
+    wheel.arm(brings_the_horizon_near, hour - 3 * tick);
+    EXPECT_EQ(wheel.pop_due(hour - 2 * tick), &brings_the_horizon_near);
+    wheel.arm(near_by, hour + 5);
+    EXPECT_EQ(pop_all(wheel, 2 * hour), (std::vector<const timer*>{&far_off, &near_by}));
+}
+
+TEST(TimerWheel, ArmingAgainCountsAsArmedLast) {
+    timer_wheel wheel;
+    std::array<timer, 3> t;
+    for (timer& each : t) wheel.arm(each, hour);
+    wheel.arm(t[0], hour);
+    EXPECT_EQ(wheel.size(), 3U);
+    EXPECT_EQ(pop_all(wheel, hour), (std::vector<const timer*>{&t[1], &t[2], &t[0]}));
+}
+
+TEST(TimerWheel, OverdueTimersComeInOrderAcrossAllLevels) {
+    timer_wheel wheel;
+    std::vector<std::unique_ptr<timer>> timers;
+    std::vector<const timer*> expected;
+    for (int shift = 62; shift >= 0; --shift) {
+        timers.push_back(std::make_unique<timer>());
+        expected.insert(expected.begin(), timers.back().get());
+        wheel.arm(*timers.back(), std::int64_t{1} << shift);
+    }
+    EXPECT_EQ(pop_all(wheel, INT64_MAX), expected);
+}
+
+TEST(TimerWheel, LookingAheadKeepsWhatIsArmedForLessExact) {
+    timer_wheel wheel;
+    timer late;
+    std::array<timer, 3> t;
+    wheel.arm(late, hour);
+    EXPECT_EQ(wheel.next_deadline(), hour);
+    wheel.arm(t[0], 3 * second);
+    wheel.arm(t[1], 1);
+    wheel.arm(t[2], hour - 1);
+    EXPECT_EQ(wheel.next_deadline(), 1);
+    EXPECT_EQ(pop_all(wheel, hour), (std::vector<const timer*>{&t[1], &t[0], &t[2], &late}));
+}
+
+TEST(TimerWheel, ClockGoingBackIsHarmless) {
+    timer_wheel wheel;
+    timer t;
+    EXPECT_EQ(wheel.pop_due(hour), nullptr);
+    wheel.arm(t, second);
+    EXPECT_EQ(wheel.pop_due(second - 1), nullptr);
+    EXPECT_EQ(wheel.pop_due(second), &t);
+}
+
+TEST(TimerWheelCancel, AtEveryPlaceInASlotAndInTheHeap) {
+    for (const std::int64_t deadline : {std::int64_t{0}, hour}) {
+        for (std::size_t victim = 0; victim < 5; ++victim) {
+            timer_wheel wheel;
+            std::array<timer, 5> t;
+            std::vector<const timer*> expected;
+            for (std::size_t i = 0; i < t.size(); ++i) {
+                wheel.arm(t[i], deadline);
+                if (i != victim) expected.push_back(&t[i]);
+            }
+            wheel.cancel(t[victim]);
+            wheel.cancel(t[victim]);
+            EXPECT_FALSE(t[victim].armed());
+            EXPECT_EQ(wheel.size(), 4U);
+            EXPECT_EQ(pop_all(wheel, deadline), expected);
+        }
+    }
+}
+
+TEST(TimerWheelCancel, OfTheEarliestMovesTheNextDeadline) {
+    timer_wheel wheel;
+    timer a;
+    timer b;
+    wheel.arm(a, second);
+    wheel.arm(b, hour);
+    EXPECT_EQ(wheel.next_deadline(), second);
+    wheel.cancel(a);
+    EXPECT_EQ(wheel.next_deadline(), hour);
+    wheel.cancel(b);
+    EXPECT_EQ(wheel.next_deadline(), timer_wheel::never);
+}
+
+// A timer with a callback of its own.
+struct acting : timer {
+    explicit acting(std::function<void(acting&)> act) : act_(std::move(act)) {
+        fire = [](timer& t) { static_cast<acting&>(t).act_(static_cast<acting&>(t)); };
+    }
+
+private:
+    std::function<void(acting&)> act_;
+};
+
+int run_batch(timer_wheel& wheel, std::int64_t now) {
+    int fired = 0;
+    wheel.begin_batch();
+    while (timer* t = wheel.pop_due(now)) {
+        ++fired;
+        t->fire(*t);
+    }
+    return fired;
+}
+
+TEST(TimerWheelBatch, SelfArmingTimerStarvesNobody) {
+    timer_wheel wheel;
+    int selfish_runs = 0;
+    int modest_runs = 0;
+    acting selfish([&](acting& self) {
+        EXPECT_FALSE(self.armed());
+        ++selfish_runs;
+        wheel.arm(self, 0);
+    });
+    acting modest([&](acting&) { ++modest_runs; });
+    wheel.arm(selfish, 0);
+    wheel.arm(modest, hour);
+    EXPECT_EQ(run_batch(wheel, hour), 2);
+    EXPECT_EQ(selfish_runs, 1);
+    EXPECT_EQ(modest_runs, 1);
+    EXPECT_EQ(wheel.next_deadline(), 0);
+    EXPECT_EQ(run_batch(wheel, hour), 1);
+    EXPECT_EQ(selfish_runs, 2);
+    wheel.cancel(selfish);
+    EXPECT_TRUE(wheel.empty());
+}
+
+TEST(TimerWheelBatch, ATimerPutOffIsStillArmed) {
+    timer_wheel wheel;
+    timer first;
+    timer late_comer;
+    timer later;
+    wheel.arm(first, 1);
+    wheel.arm(later, hour);
+    wheel.begin_batch();
+    EXPECT_EQ(wheel.pop_due(hour), &first);
+    wheel.arm(late_comer, 0);
+    EXPECT_EQ(wheel.pop_due(hour), &later);
+    EXPECT_EQ(wheel.pop_due(hour), nullptr);
+    EXPECT_TRUE(late_comer.armed());
+    EXPECT_EQ(wheel.size(), 1U);
+    int seen = 0;
+    wheel.for_each([&](const timer& t) { seen += &t == &late_comer ? 1 : 100; });
+    EXPECT_EQ(seen, 1);
+    EXPECT_EQ(wheel.next_deadline(), 0);
+    EXPECT_EQ(wheel.pop_due(hour), nullptr) << "the batch is still the same";
+    wheel.begin_batch();
+    EXPECT_EQ(wheel.pop_due(hour), &late_comer);
+}
+
+TEST(TimerWheelBatch, PutOffTimersMayBeCancelledAndArmedAgain) {
+    timer_wheel wheel;
+    std::array<timer, 3> t;
+    wheel.begin_batch();
+    for (timer& each : t) wheel.arm(each, 0);
+    EXPECT_EQ(wheel.pop_due(hour), nullptr);
+    wheel.cancel(t[1]);
+    wheel.arm(t[0], 2 * hour);
+    wheel.begin_batch();
+    EXPECT_EQ(pop_all(wheel, hour), (std::vector<const timer*>{&t[2]}));
+    EXPECT_EQ(pop_all(wheel, 2 * hour), (std::vector<const timer*>{&t[0]}));
+}
+
+TEST(TimerWheelBatch, CancelInTheSameBatchHolds) {
+    timer_wheel wheel;
+    auto victim = std::make_unique<acting>([](acting&) { FAIL() << "fired after its cancel"; });
+    acting killer([&](acting&) {
+        wheel.cancel(*victim);
+        victim.reset();
+    });
+    int bystander_runs = 0;
+    acting bystander([&](acting&) { ++bystander_runs; });
+    wheel.arm(killer, 5);
+    wheel.arm(*victim, 5);
+    wheel.arm(bystander, 6);
+    EXPECT_EQ(run_batch(wheel, hour), 2);
+    EXPECT_EQ(bystander_runs, 1);
+    EXPECT_TRUE(wheel.empty());
+}
+
+TEST(TimerWheelBatch, ATimerMayEndInItsOwnCallback) {
+    timer_wheel wheel;
+    std::unique_ptr<acting> owned;
+    owned = std::make_unique<acting>([&](acting&) {
+        const auto ended = std::move(owned);
+        EXPECT_FALSE(ended->armed());
+    });
+    wheel.arm(*owned, 1);
+    EXPECT_EQ(run_batch(wheel, 1), 1);
+    EXPECT_EQ(owned, nullptr);
+}
+
+TEST(TimerWheelBatch, ArmingAnotherForEarlierPutsItOff) {
+    timer_wheel wheel;
+    timer other;
+    acting first([&](acting&) { wheel.arm(other, 0); });
+    wheel.arm(first, 1);
+    wheel.arm(other, 2);
+    EXPECT_EQ(run_batch(wheel, 10), 1);
+    EXPECT_TRUE(other.armed());
+    wheel.cancel(other);
+}
+
+TEST(TimerWheelBatch, MayBeLeftUnfinished) {
+    timer_wheel wheel;
+    std::array<timer, 4> t;
+    for (timer& each : t) wheel.arm(each, 1);
+    wheel.begin_batch();
+    EXPECT_EQ(wheel.pop_due(1), &t[0]);
+    wheel.begin_batch();
+    EXPECT_EQ(pop_all(wheel, 1), (std::vector<const timer*>{&t[1], &t[2], &t[3]}));
+}
+
+TEST(TimerWheel, AHundredThousandOfEveryPatternComeOutInOrder) {
+    constexpr int count = 100'000;
+    const auto timers = std::make_unique<timer[]>(count);
+    std::mt19937_64 random(1);
+    const std::array<std::function<std::int64_t(std::int64_t)>, 5> patterns{
+        [](std::int64_t) { return hour; },
+        [](std::int64_t i) { return i * 1000; },
+        [](std::int64_t i) { return (count - i) * 1000; },
+        [&](std::int64_t) { return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(tick)); },
+        [&](std::int64_t) { return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(hour)); },
+    };
+    for (const auto& deadline_of : patterns) {
+        timer_wheel wheel;
+        for (int i = 0; i < count; ++i) wheel.arm(timers[static_cast<std::size_t>(i)], deadline_of(i));
+        std::size_t seen = 0;
+        wheel.for_each([&](const timer&) { ++seen; });
+        EXPECT_EQ(seen, wheel.size());
+        std::pair<std::int64_t, std::uint64_t> last{-1, 0};
+        int popped = 0;
+        bool ordered = true;
+        while (const timer* t = wheel.pop_due(hour)) {
+            ordered = ordered && last < std::pair(t->deadline, t->order);
+            last = {t->deadline, t->order};
+            ++popped;
+        }
+        EXPECT_TRUE(ordered);
+        EXPECT_EQ(popped, count);
+    }
+}
+
+// The wheel beside a sorted map that cannot be wrong. Deadlines reach from the past to the end of the clock, time
+// creeps, leaps and sometimes goes back, batches are opened, cut short and mixed with arming.
+class WheelModel : public testing::TestWithParam<std::uint64_t> {
+protected:
+    static constexpr std::size_t timer_count = 300;
+
+    void step() {
+        const auto dice = below(100);
+        if (dice < 35) {
+            arm(any_timer(), any_deadline());
+        } else if (dice < 55) {
+            cancel(any_timer());
+        } else if (dice < 70) {
+            now_ = below(20) == 0 ? now_ - any_delay(40) : later(now_, any_delay(longest_leap_bits_));
+        } else if (dice < 80) {
+            begin_batch();
+        } else if (dice < 95) {
+            pop(below(20));
+        } else {
+            ASSERT_EQ(wheel_.next_deadline(), model_next());
+        }
+        ASSERT_EQ(wheel_.size(), model_.size());
+    }
+
+    void compare_all() const {
+        std::set<const timer*> in_wheel;
+        wheel_.for_each([&](const timer& t) { in_wheel.insert(&t); });
+        std::set<const timer*> in_model;
+        for (const auto& entry : model_) in_model.insert(entry.second);
+        ASSERT_EQ(in_wheel, in_model);
+    }
+
+    void drain() {
+        now_ = INT64_MAX;
+        while (!wheel_.empty()) {
+            begin_batch();
+            ASSERT_NO_FATAL_FAILURE(pop(timer_count));
+        }
+        EXPECT_TRUE(model_.empty());
+    }
+
+private:
+    using key = std::pair<std::int64_t, std::uint64_t>;
+
+    std::uint64_t below(std::uint64_t n) { return random_() % n; }
+    timer& any_timer() { return timers_[below(timers_in_use_)]; }
+
+    // All magnitudes alike, so that every level is visited; round numbers often, so that equal deadlines and edges
+    // of slots are.
+    std::int64_t any_delay(std::uint64_t max_bits) {
+        const auto bits = below(max_bits);
+        const auto delay = static_cast<std::int64_t>(random_() & ((std::uint64_t{1} << bits) - 1));
+        return below(3) == 0 ? delay >> (bits / 2) << (bits / 2) : delay;
+    }
+
+    static std::int64_t later(std::int64_t t, std::int64_t delay) {
+        return t > INT64_MAX - delay ? INT64_MAX : t + delay;
+    }
+
+    std::int64_t any_deadline() {
+        switch (below(12)) {
+        case 0: return now_ - any_delay(40);
+        case 1: return now_;
+        case 2: return last_deadline_;
+        case 3: return below(50) == 0 ? INT64_MAX : later(now_, any_delay(64));
+        case 4: return later(now_ >> 26 << 26, std::int64_t{1} << 26);
+        default: return later(now_, any_delay(44));
+        }
+    }
+
+    void arm(timer& t, std::int64_t deadline) {
+        if (t.armed()) model_.erase({t.deadline, t.order});
+        wheel_.arm(t, deadline);
+        ASSERT_TRUE(t.armed());
+        ASSERT_EQ(t.order, armings_);
+        model_.emplace(key{deadline, armings_++}, &t);
+        last_deadline_ = deadline;
+    }
+
+    void cancel(timer& t) {
+        if (t.armed()) model_.erase({t.deadline, t.order});
+        wheel_.cancel(t);
+        ASSERT_FALSE(t.armed());
+    }
+
+    void begin_batch() {
+        wheel_.begin_batch();
+        batch_end_ = armings_;
+    }
+
+    std::int64_t model_next() const { return model_.empty() ? timer_wheel::never : model_.begin()->first.first; }
+
+    timer* model_pop() {
+        for (auto at = model_.begin(); at != model_.end() && at->first.first <= now_; ++at) {
+            if (at->first.second >= batch_end_) continue;
+            timer* t = at->second;
+            model_.erase(at);
+            return t;
+        }
+        return nullptr;
+    }
+
+    void pop(std::uint64_t at_most) {
+        for (; at_most > 0; --at_most) {
+            timer* t = wheel_.pop_due(now_);
+            ASSERT_EQ(t, model_pop());
+            if (t == nullptr) return;
+            ASSERT_FALSE(t->armed());
+            if (below(4) == 0) arm(*t, any_deadline());
+            if (below(4) == 0) cancel(any_timer());
+        }
+    }
+
+    std::mt19937_64 random_{GetParam()};
+    const std::uint64_t timers_in_use_ =
+        GetParam() % 3 == 0 ? 4 : timer_count;  // a few leave the heap empty most of the time
+    const std::uint64_t longest_leap_bits_ =
+        40 + GetParam() % 4 * 5;  // a run covers a day, a month, years or a century
+    timer_wheel wheel_;
+    std::array<timer, timer_count> timers_;
+    std::map<key, timer*> model_;
+    std::int64_t now_ = 0;
+    std::int64_t last_deadline_ = 0;
+    std::uint64_t armings_ = 0;
+    std::uint64_t batch_end_ = UINT64_MAX;
+};
+
+TEST_P(WheelModel, AgreesWithASortedMap) {
+    for (int i = 0; i < 60'000; ++i) {
+        ASSERT_NO_FATAL_FAILURE(step()) << "seed " << GetParam() << ", step " << i;
+        if (i % 5'000 == 0) {
+            ASSERT_NO_FATAL_FAILURE(compare_all());
+        }
+    }
+    drain();
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, WheelModel, testing::Range<std::uint64_t>(1, 13));
+
+}  // namespace
