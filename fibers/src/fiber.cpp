@@ -21,9 +21,8 @@ void start_now(timer& t) noexcept
     delete &start;
 }
 
-void start_after(hub_core& hub, fiber_core& f, std::int64_t delay)
+void start_after(hub_core& hub, fiber_core& f, std::unique_ptr<delayed_start> start, std::int64_t delay) noexcept
 {
-    auto start = std::make_unique<delayed_start>();
     start->of = &f;
     start->fire = [](timer& t) { start_now(t); };
     hub.timers.arm(*start, deadline_in(delay));
@@ -35,7 +34,7 @@ void start_after(hub_core& hub, fiber_core& f, std::int64_t delay)
 void file_fiber(fiber_core& f, const core_ops& ops, const spawn_options* with, std::source_location site, std::int64_t delay)
 {
     hub_core& hub = hub_core::here();
-    handle_access::set_view(f.parent, &hub.greenlet_core);
+    std::unique_ptr<delayed_start> start = delay > 0 ? std::make_unique<delayed_start>() : nullptr;
     if (with != nullptr) {
         prepare_block(f, ops, greenlet_options{.name = with->name, .stack_size = with->stack_size, .parent = hub.greenlet_core.self});
     } else {
@@ -43,13 +42,13 @@ void file_fiber(fiber_core& f, const core_ops& ops, const spawn_options* with, s
     }
     f.site = site;
     f.spawner = this_thread.current->id;
-    if (delay > 0) {
-        start_after(hub, f, delay);
+    if (start != nullptr) {
+        start_after(hub, f, std::move(start), delay);
     } else {
         hub.push(f);
     }
     f.traits |= trait_fiber;
-    retain(f);  // the hub's, until it has finished
+    f.refs.store(2, std::memory_order_relaxed);  // one of them the hub's, until it has finished
     hub.state.enlist(f);
     ++hub.unfinished;
     ++hub.spawned;
@@ -111,7 +110,9 @@ bool any_fiber::kill_by(std::exception_ptr exception, std::int64_t deadline) con
     if (f.is_dead()) return true;
     ask_for_kill(f, std::move(exception));
     if (f.is_dead()) return true;
-    return join_by(deadline);  // the caller's own fiber: thrown on entry
+    if (&f != this_thread.current) return join_by(deadline);
+    attend();      // thrown right here
+    return false;  // unless it is shielded or in its clean-up
 }
 
 }  // namespace copse

@@ -102,9 +102,8 @@ thread_state* owner_of_new_blocks() { return &thread_state::here(); }
 
 void check_parent(const greenlet& parent)
 {
-    if (!parent.empty() && handle_access::of(parent).owner != &thread_state::here()) {
-        throw wrong_thread("greenlet: the parent " + to_string(parent) + " belongs to another thread");
-    }
+    thread_state::here();
+    if (!parent.empty()) owned(parent, "greenlet: the parent");
 }
 
 void prepare_block(core& block, const core_ops& ops, const greenlet& parent) noexcept
@@ -133,19 +132,7 @@ void throw_unexpected_payload(const value& first)
 
 }  // namespace detail
 
-value greenlet::switch_with(value&& payload) const
-{
-    detail::thread_block& here = detail::this_thread;
-    const std::uintptr_t gate = here.gate.load(std::memory_order_relaxed);
-    detail::core& target = *core_;
-    if (target.gate.load(std::memory_order_relaxed) != gate) [[unlikely]] return detail::enter(target, std::move(payload), nullptr);
-    *here.inbox = std::move(payload);
-    detail::core& self = *here.current;
-    self.gate.store(gate, std::memory_order_relaxed);
-    target.gate.store(detail::gate_of_nobody, std::memory_order_relaxed);
-    if (detail::jump_to(*here.state, self, target, here.state) == nullptr) return {};
-    return detail::receive();
-}
+value greenlet::switch_slowly(value payload) const { return detail::enter(*core_, std::move(payload), nullptr); }
 
 value greenlet::raise_ptr(std::exception_ptr exception) const
 {
@@ -164,6 +151,8 @@ const greenlet& greenlet::current()
     }
     return detail::this_thread.current->self;
 }
+
+const greenlet& greenlet::main() { return detail::thread_state::here().main.self; }
 
 const greenlet& greenlet::parent() const { return detail::named(*this, "parent").parent; }
 

@@ -156,6 +156,7 @@ std::unique_ptr<idle_driver> hub::set_driver(std::unique_ptr<idle_driver> driver
 {
     detail::hub_core& self = detail::hub_core::of(*this);
     const std::lock_guard lock(self.driver_mutex_);
+    self.looked_at = driver->now();
     return std::exchange(self.driver_, std::move(driver));
 }
 

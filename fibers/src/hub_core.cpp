@@ -127,6 +127,7 @@ core* hub_core::prepare_fiber(fiber_core& f) noexcept
 void hub_core::turn() noexcept
 {
     do {
+        if (ending_ && return_to_main()) break;
         ++turns_;
         dispatched_ += (dice_ ? 1 : dispatches_per_turn) - budget_;
         budget_ = dice_ ? 1 : dispatches_per_turn;
@@ -185,8 +186,24 @@ void hub_core::bury_mail() noexcept
 
 bool hub_core::may_be_woken() const noexcept
 {
-    return !timers.empty() || driver_->watching() != 0 || door_->holders.load(std::memory_order_relaxed) != 0 ||
+    // run_until_idle's own deadline is no work.
+    const std::size_t idle_timers = idler_ != nullptr && idler_->armed() ? 1 : 0;
+    return timers.size() > idle_timers || driver_->watching() != 0 || door_->holders.load(std::memory_order_relaxed) != 0 ||
            posted_.load(std::memory_order_relaxed) != nullptr;
+}
+
+// While main kills what is left at the end of the thread, it is in a switch by hand, and comes back when nothing is ready any more or
+// its patience is over.
+bool hub_core::return_to_main() noexcept
+{
+    core& main = state.main;
+    if (main.gate.load(std::memory_order_relaxed) != state.gate()) return false;
+    if (first_ != nullptr && now() < end_of_grace_) return false;
+    main.gate.store(gate_of_nobody, std::memory_order_relaxed);
+    main.next_ready = first_;
+    if (first_ == nullptr) last_ = &main.next_ready;
+    first_ = &main;
+    return true;
 }
 
 void hub_core::nothing_can_wake() noexcept
@@ -286,7 +303,13 @@ void hub_core::shut_down() noexcept
         if (c->is(trait_fiber)) left.push_back(handle_access::share(*c));
     }
     for (const greenlet& g : left) request_end(static_cast<fiber_core&>(handle_access::of(g)));
-    if (unfinished == 0) return;
+    if (unfinished != 0) await_end();
+    ending_ = true;
+    end_of_grace_ = now() + grace_at_the_end;
+}
+
+void hub_core::await_end() noexcept
+{
     try {
         wait end("end of the thread", this, gain::something);
         shutdown_ = &end;

@@ -80,7 +80,8 @@ struct hub_core : hub {
     /// Another thread has left mail for this one's state.
     void notice_mail() noexcept { wake_from_anywhere(); }
 
-    /// Kills every fiber, the newest first, and gives them a second. On main, at the end of the thread.
+    /// Kills every fiber, the newest first, and gives them a second; what is killed by hand after that gets another. On main, at
+    /// the end of the thread.
     void shut_down() noexcept;
 
     /// A fiber has finished.
@@ -138,6 +139,8 @@ private:
     void fire_timers() noexcept;
     void sleep() noexcept;
     void bury_mail() noexcept;
+    void await_end() noexcept;
+    bool return_to_main() noexcept;
     bool may_be_woken() const noexcept;
     void nothing_can_wake() noexcept;
     void report_deadlock() noexcept;
@@ -154,6 +157,8 @@ private:
     callback** last_callback_ = &callbacks_;
     wait* idler_ = nullptr;    // run_until_idle
     wait* shutdown_ = nullptr;  // shut_down
+    bool ending_ = false;       // the thread ends: main kills by hand what is left
+    std::int64_t end_of_grace_ = 0;
     std::optional<std::minstd_rand> dice_;
 
     std::mutex driver_mutex_;  // the driver is replaced by its thread, and woken by others
@@ -175,9 +180,6 @@ bool may_interrupt(const core& c) noexcept;
 /// Where a fiber was spawned; null and 0 for others. Async-signal-safe.
 const char* spawn_file(const core& c) noexcept;
 unsigned spawn_line(const core& c) noexcept;
-
-/// The life of a fiber, from its first instruction on this stack, and of those that take the stack over.
-[[noreturn]] void live_as_fiber(thread_state& state, core& first);
 
 /// Asks for a fiber's kill; never throws.
 void request_end(fiber_core& f) noexcept;

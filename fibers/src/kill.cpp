@@ -24,6 +24,7 @@ public:
         auto& f = static_cast<fiber_core&>(handle_access::of(victim));
         if (f.owner != this_thread.state || f.killing != kill_phase::cleaning || f.is_dead() || f.marked(mark_exiting)) return;
         f.killing = kill_phase::none;
+        if (this_thread.current == &f && this_thread.exceptions->uncaught != 0) return;  // another exception took its place
         try {
             throw error(to_string(victim) + " caught its kill and did not throw it on: it lives");
         } catch (...) {
@@ -51,6 +52,7 @@ void finish(fiber_core& f) noexcept
 {
     hub_core& hub = *this_thread.hub;
     mark_dead(hub.state, f);
+    withdraw(f, f.kill);
     hub.count_finished();
     if (f.error != nullptr && !f.marked(mark_observed) && f.refs.load(std::memory_order_relaxed) == 1) last_word(f);
     while (observer* o = f.observers.front()) {
@@ -136,7 +138,7 @@ void last_word(fiber_core& f) noexcept
     f.owner->report(f.error, f.self);
 }
 
-void live_as_fiber(thread_state& state, core& first)
+departure live_as_fiber(thread_state& state, core& first)
 {
     hub_core& hub = *this_thread.hub;
     stack_slot* const slot = first.stack;
@@ -156,7 +158,7 @@ void live_as_fiber(thread_state& state, core& first)
         if (to.frame != nullptr) {
             state.left_stack = checker;
             state.stacks->give(slot);
-            jump_for_ever(state, to, nullptr);
+            return {&to, nullptr};
         }
         // The next one has not started: it runs right here, on a stack that is warm and already guarded.
         at = &to;

@@ -67,12 +67,12 @@ core* heir(thread_state& state, core& dead, outcome& end)
 {
     for (core* to = &handle_access::of(dead.parent);; to = &handle_access::of(to->parent)) {
         if (to->is_dead()) continue;
+        if (to->gate.load(std::memory_order_relaxed) == state.gate()) return to;
         if (hub_core::is_hub(*to)) {
             if (end.exception) state.report(end.exception, dead.self);
             return nullptr;
         }
         if (to->is_active() || to->is(trait_fiber)) {
-            if (to->gate.load(std::memory_order_relaxed) == state.gate()) return to;
             const std::string text = to_string(dead.self) + " has ended, but its parent " + to_string(to->self) + describe_wait(*to) +
                                      ": its result is lost";
             state.report(end.exception ? end.exception : std::make_exception_ptr(not_switchable(text)), dead.self);
@@ -107,13 +107,13 @@ outcome run_to_the_end(core& self)
     return end;
 }
 
-// Everything from the first instruction to the last jump; nothing is left on the stack when it returns.
-[[gnu::noinline]] core* live(thread_state& state, core& self)
+// Tells who continues, and hands the result over. The block may be gone when it returns.
+core* die(thread_state& state, core& self, outcome end)
 {
-    outcome end = run_to_the_end(self);
-    self.ops->drop_callable(self);  // still inside: what it destroys may switch (rule 25)
     mark_dead(state, self);
     core* to = heir(state, self, end);
+    self.stack = nullptr;  // its slot and what a sanitizer knows of it go back when it has been left
+    self.checker = nullptr;
     const greenlet held = handle_access::share(self);  // the last one may end the block, here or on arrival
     if (to == nullptr) return nullptr;
     switch_in_flight& flight = state.in_flight;
@@ -125,6 +125,20 @@ outcome run_to_the_end(core& self)
     return to;
 }
 
+[[gnu::noinline]] departure live_as_greenlet(thread_state& state, core& self)
+{
+    stack_slot* const slot = self.stack;
+    auto* const checker = static_cast<checked_stack*>(self.checker);
+    outcome end = run_to_the_end(self);
+    self.ops->drop_callable(self);  // still inside: what it destroys may switch (rule 25)
+    core* heir = die(state, self, std::move(end));
+    this_thread.current = &state.grave;
+    core* to = heir != nullptr ? heir : &this_thread.hub->next();
+    state.left_stack = checker;
+    state.stacks->give(slot);
+    return {to, heir != nullptr ? &state : nullptr};
+}
+
 }  // namespace
 
 void begin_life(boost::context::detail::transfer_t from)
@@ -132,17 +146,10 @@ void begin_life(boost::context::detail::transfer_t from)
     thread_state& state = *this_thread.state;
     core& self = *state.entering;
     arrive_first(state, self, from.fctx);
-    if (self.is(trait_fiber)) live_as_fiber(state, self);
     if (hub_core::is_hub(self)) this_thread.hub->run_callbacks();
-    stack_slot* slot = self.stack;
-    auto* checker = static_cast<checked_stack*>(self.checker);
-    core* heir = live(state, self);
-    // `self` may be gone from here on
-    this_thread.current = &state.grave;
-    core& to = heir != nullptr ? *heir : this_thread.hub->next();
-    state.left_stack = checker;
-    state.stacks->give(slot);
-    jump_for_ever(state, to, heir != nullptr ? &state : nullptr);
+    const departure end = self.is(trait_fiber) ? live_as_fiber(state, self) : live_as_greenlet(state, self);
+    jump_for_ever(state, *end.to, end.word);
+    fatal("a dead greenlet was entered");
 }
 
 value transfer(thread_state& state, core& self, core& target)
@@ -163,7 +170,7 @@ value enter(core& named, value payload, std::exception_ptr exception)
 {
     thread_state& state = thread_state::here();
     check_owner(named, state);
-    const greenlet held = handle_access::share(named);  // what runs below may drop the caller's handle
+    greenlet held = handle_access::share(named);  // what runs below may drop the caller's handle
     if (state.has_mail()) state.open_mail();
     state.settle_gate();
     core& self = *this_thread.current;
@@ -175,6 +182,8 @@ value enter(core& named, value payload, std::exception_ptr exception)
     } else {
         start(state, target);
     }
+    // From here on only the caller's own handle counts, so that the target can be dropped while it runs (rule 48).
+    if (named.refs.load(std::memory_order_relaxed) > 1) held = greenlet();
     state.in_flight.payload = std::move(payload);
     state.in_flight.exception = std::move(exception);
     return transfer(state, self, target);

@@ -7,6 +7,15 @@
 
 namespace copse::detail {
 
+/// Where a stack is left for, for ever: everything on it has ended.
+struct departure {
+    core* to;
+    void* word;
+};
+
+/// The life of a fiber, from its first instruction on this stack, and of those that take the stack over.
+departure live_as_fiber(thread_state& state, core& first);
+
 /// Where every new stack begins.
 void begin_life(boost::context::detail::transfer_t from);
 

@@ -6,6 +6,8 @@
 
 #include "stack_pool.hpp"
 
+#include "slab_table.hpp"
+
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -40,13 +42,6 @@ extern "C" {
 namespace copse::detail {
 
 constinit stack_syscalls stack_calls{::mmap, ::munmap, ::madvise, ::mprotect, ::mincore};
-
-/// A line of the table of slabs. `begin` is null while the line is free, `claimed` while it is being written.
-struct slab_entry {
-    std::atomic<const std::byte*> begin{};
-    std::atomic<const std::byte*> end{};
-    std::atomic<const stack_slab*> slab{};
-};
 
 namespace {
 
@@ -122,68 +117,6 @@ bool install_guard(std::byte* zone, std::size_t bytes) noexcept {
     return false;
 }
 
-// ---- the table of slabs: a list of chunks that only grows, its lines used again
-
-struct entry_chunk {
-    std::array<slab_entry, 160> entries{};
-    std::atomic<entry_chunk*> next{};
-};
-
-constinit entry_chunk first_chunk;
-constexpr std::byte claim_mark{};
-
-slab_entry* claim_entry_in(entry_chunk& chunk) noexcept {
-    for (slab_entry& entry : chunk.entries) {
-        const std::byte* expected = nullptr;
-        if (entry.begin.load(std::memory_order_relaxed) == nullptr &&
-            entry.begin.compare_exchange_strong(expected, &claim_mark))
-            return &entry;
-    }
-    return nullptr;
-}
-
-entry_chunk* next_chunk(entry_chunk& chunk) noexcept {
-    if (entry_chunk* next = chunk.next.load(std::memory_order_acquire)) return next;
-    void* memory =
-        stack_calls.mmap(nullptr, sizeof(entry_chunk), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return nullptr;
-    auto* made = new (memory) entry_chunk;
-    entry_chunk* found = nullptr;
-    if (chunk.next.compare_exchange_strong(found, made, std::memory_order_acq_rel)) return made;
-    stack_calls.munmap(memory, sizeof(entry_chunk));
-    return found;
-}
-
-/// A line of the caller's own, or null for want of memory.
-slab_entry* claim_entry() noexcept {
-    for (entry_chunk* chunk = &first_chunk; chunk != nullptr; chunk = next_chunk(*chunk))
-        if (slab_entry* entry = claim_entry_in(*chunk)) return entry;
-    return nullptr;
-}
-
-void publish(slab_entry& entry, const stack_slab& slab) noexcept {
-    const auto* begin = reinterpret_cast<const std::byte*>(&slab);
-    entry.slab.store(&slab, std::memory_order_relaxed);
-    entry.end.store(begin + slab.bytes, std::memory_order_relaxed);
-    entry.begin.store(begin, std::memory_order_release);
-}
-
-const stack_slab* find_slab_in(const entry_chunk& chunk, const std::byte* address) noexcept {
-    for (const slab_entry& entry : chunk.entries) {
-        const std::byte* begin = entry.begin.load(std::memory_order_acquire);
-        if (begin == nullptr || begin == &claim_mark) continue;
-        if (begin <= address && address < entry.end.load(std::memory_order_relaxed))
-            return entry.slab.load(std::memory_order_relaxed);
-    }
-    return nullptr;
-}
-
-const stack_slab* find_slab(const std::byte* address) noexcept {
-    for (const entry_chunk* chunk = &first_chunk; chunk != nullptr; chunk = chunk->next.load(std::memory_order_acquire))
-        if (const stack_slab* slab = find_slab_in(*chunk, address)) return slab;
-    return nullptr;
-}
-
 // ---- parts of slabs and slots
 
 stack_slot* slots_of(stack_slab& slab) noexcept { return reinterpret_cast<stack_slot*>(&slab + 1); }
@@ -221,8 +154,8 @@ bool drop_pages(std::byte* from, std::byte* to) noexcept {
 constexpr std::size_t window = 256;  // pages asked about at once: the answer must fit a small stack
 
 /// The lowest resident page in [from, to), else `to`; also `to` when the kernel does not say.
-/// For private anonymous memory mincore answers from the page table: 0 for a page never touched or swapped out, 1 for one
-/// touched, be it only read (Linux 6.18, mm/mincore.c).
+/// For private anonymous memory mincore answers from the page table: 0 for a page never touched, 1 for one touched, be it
+/// only read (measured on Linux 6.18); one that is swapped out counts as never touched.
 std::byte* first_resident(std::byte* from, std::byte* to) noexcept {
     while (from < to) {
         std::array<unsigned char, window> pages;
@@ -308,7 +241,7 @@ void* map_slab(slab_plan& plan) noexcept {
 }
 
 void unmap_slab(stack_slab& slab) noexcept {
-    slab.entry->begin.store(nullptr, std::memory_order_release);
+    withdraw(*slab.entry);
     for (std::uint32_t i = 0; i < slab.carved; ++i) VALGRIND_STACK_DEREGISTER(slots_of(slab)[i].valgrind_id);
     unpoison(&slab, slab.bytes);
     stack_calls.munmap(&slab, slab.bytes);
@@ -361,7 +294,7 @@ stack_slab* stack_pool::make_slab(stack_class& home, std::size_t usable) {
     slab_plan plan = plan_slab(home.growth, usable);
     void* memory = map_slab(plan);
     if (memory == nullptr) throw_no_memory(errno, "mmap", plan.bytes(), usable);
-    slab_entry* entry = claim_entry();
+    slab_entry* entry = claim_slab_entry();
     if (entry == nullptr) {
         stack_calls.munmap(memory, plan.bytes());
         throw_no_memory(ENOMEM, "mmap of the table of slabs beside one", plan.bytes(), usable);

@@ -10,6 +10,13 @@ constexpr std::size_t stack_unit = 4096;
 
 }  // namespace
 
+#if defined(__x86_64__)
+void take_over_float_flags(unsigned differing) noexcept
+{
+    __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() ^ (differing & float_flags));
+}
+#endif
+
 void bind_stack(thread_state& state, core& unstarted)
 {
     stack_slot* slot = state.stacks->take(unstarted.stack_request * stack_unit);
@@ -37,14 +44,6 @@ void* checked_jump(thread_state& state, core& self, core& target, void* word) no
     announce_arrival(mine, static_cast<checked_stack*>(left.checker));
     forget_stack(std::exchange(state.left_stack, nullptr));
     return from.word;
-}
-
-void jump_for_ever(thread_state& state, core& target, void* word) noexcept
-{
-    this_thread.current = &state.grave;
-    if (state.sanitized) announce_leaving(state.left_stack, static_cast<checked_stack*>(target.checker), true);
-    called_jump(target.frame, word);
-    fatal("a dead greenlet was entered");
 }
 
 void arrive_first(thread_state& state, core& self, void* from_frame) noexcept

@@ -21,7 +21,7 @@ void* checked_jump(thread_state& state, core& self, core& target, void* word) no
     if (state.sanitized) [[unlikely]] {
         word = checked_jump(state, self, target, word);
     } else {
-        const arrival from = level_jump(target.frame, word);
+        const arrival from = level_jump(target.frame, word, &self.frame);
         here.current->frame = from.frame;
         word = from.word;
     }
@@ -30,8 +30,18 @@ void* checked_jump(thread_state& state, core& self, core& target, void* word) no
     return word;
 }
 
-/// Leaves the stack of a greenlet that is dead: its block may be gone already.
-[[noreturn]] void jump_for_ever(thread_state& state, core& target, void* word) noexcept;
+/// Leaves the stack of a greenlet that is dead: its block may be gone already. Inlined into the root of the stack, which is
+/// entered without a call and so must be left at the same depth: else the return-address stack of the CPU is off for good.
+[[gnu::always_inline]] inline void jump_for_ever(thread_state& state, core& target, void* word) noexcept
+{
+    this_thread.current = &state.grave;
+    if (state.sanitized) [[unlikely]] {
+        announce_leaving(state.left_stack, static_cast<checked_stack*>(target.checker), true);
+        called_jump(target.frame, word);
+    } else {
+        level_jump(target.frame, word, &state.grave.frame);
+    }
+}
 
 /// The first thing on a new stack: becomes `self`.
 void arrive_first(thread_state& state, core& self, void* from_frame) noexcept;

@@ -43,8 +43,7 @@ struct entry {
     void forget(direction d) noexcept { ready = static_cast<std::uint8_t>(ready & ~bit(d)); }
 
     /// A call moved less than it could have.
-    void note_short(direction d) noexcept
-    {
+    void note_short(direction d) noexcept {
         // The end of a stream may have arrived together with its last bytes, in one event: then no other will come.
         if (drains && !ended) forget(d);
     }

@@ -2,8 +2,7 @@
 
 namespace copse::io::detail {
 
-entry& entry_table::at(int fd)
-{
+entry& entry_table::at(int fd) {
     if (entry* known = find(fd)) return *known;
     const auto number = static_cast<std::size_t>(fd) / chunk_size;
     auto fresh = std::make_unique<chunk>();

@@ -21,8 +21,7 @@ struct peer_address {
 class entry_table {
 public:
     /// Null if there is none yet.
-    entry* find(int fd) noexcept
-    {
+    entry* find(int fd) noexcept {
         const auto chunk_number = static_cast<std::size_t>(fd) / chunk_size;
         if (fd < 0 || chunk_number >= chunks_.size() || chunks_[chunk_number] == nullptr) return nullptr;
         return &chunks_[chunk_number]->entries[static_cast<std::size_t>(fd) % chunk_size];
@@ -32,15 +31,13 @@ public:
     entry& at(int fd);
 
     /// Of an entry of this table.
-    peer_address& peer_of(const entry& e) noexcept
-    {
+    peer_address& peer_of(const entry& e) noexcept {
         const auto fd = static_cast<std::size_t>(e.fd);
         return chunks_[fd / chunk_size]->peers[fd % chunk_size];
     }
 
     template <class F>
-    void for_each(F f)
-    {
+    void for_each(F f) {
         for (auto& c : chunks_) {
             if (c == nullptr) continue;
             for (entry& e : c->entries) f(e);

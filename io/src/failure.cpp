@@ -14,8 +14,7 @@ namespace copse::io {
 transfer_error::~transfer_error() = default;
 timed_out::~timed_out() = default;
 
-const std::error_category& name_category() noexcept
-{
+const std::error_category& name_category() noexcept {
     struct category final : std::error_category {
         const char* name() const noexcept override { return "copse.io.name"; }
         std::string message(int code) const override { return ::gai_strerror(code); }
@@ -30,8 +29,7 @@ namespace {
 
 std::error_code code_of(int error) { return {error, std::generic_category()}; }
 
-endpoint peer_of(const entry& e)
-{
+endpoint peer_of(const entry& e) {
     const peer_address& known = home.now->table().peer_of(e);
     if (known.size != 0) return endpoint::from_native(reinterpret_cast<const sockaddr*>(known.bytes), known.size);
     sockaddr_storage asked{};
@@ -40,24 +38,24 @@ endpoint peer_of(const entry& e)
     return endpoint::from_native(reinterpret_cast<const sockaddr*>(&asked), size);
 }
 
-std::string with_progress(std::string text, std::size_t transferred)
-{
+std::string with_progress(std::string text, std::size_t transferred) {
     if (transferred != 0) text += " after " + std::to_string(transferred) + " bytes";
     return text;
 }
 
 }  // namespace
 
-std::string describe(const char* operation, int fd, const endpoint& peer, direction d)
-{
+std::string describe(const char* operation, int fd, const endpoint& peer, direction d) {
     std::string text = operation;
     text += " on fd ";
     text += std::to_string(fd);
-    if (!peer.empty()) text += (d == direction::in ? " from " : " to ") + to_string(peer);
+    if (!peer.empty() && (peer.family() != AF_UNIX || !peer.address().empty())) text += (d == direction::in ? " from " : " to ") + to_string(peer);
     return text;
 }
 
-std::string describe(const char* operation, const entry& e, direction d) { return describe(operation, e.fd, peer_of(e), d); }
+std::string describe(const char* operation, const entry& e, direction d) {
+    return describe(operation, e.fd, peer_of(e), d);
+}
 
 void fail(int error, std::string_view text) { throw std::system_error(code_of(error), std::string(text)); }
 
@@ -65,24 +63,21 @@ void fail(int error, const char* operation, int fd) { fail(error, describe(opera
 
 void fail(int error, const char* operation, const entry& e, direction d) { fail(error, describe(operation, e, d)); }
 
-void fail_transfer(int error, const char* operation, const entry& e, direction d, std::size_t transferred)
-{
+void fail_transfer(int error, const char* operation, const entry& e, direction d, std::size_t transferred) {
     throw transfer_error(code_of(error), with_progress(describe(operation, e, d), transferred), transferred);
 }
 
-void fail_timed_out(const char* operation, int fd, std::size_t transferred)
-{
-    throw timed_out(code_of(ETIMEDOUT), with_progress(describe(operation, fd), transferred) + ", its time is over", transferred);
+void fail_timed_out(const char* operation, int fd, std::size_t transferred) {
+    throw timed_out(code_of(ETIMEDOUT), with_progress(describe(operation, fd), transferred) + ", its time is over",
+                    transferred);
 }
 
-void fail_timed_out(const char* operation, const entry& e, direction d, std::size_t transferred)
-{
+void fail_timed_out(const char* operation, const entry& e, direction d, std::size_t transferred) {
     const std::string text = with_progress(describe(operation, e, d), transferred) + ", its time is over";
     throw timed_out(code_of(ETIMEDOUT), text, transferred);
 }
 
-std::exception_ptr closed_meanwhile(const char* operation, int fd, int error) noexcept
-{
+std::exception_ptr closed_meanwhile(const char* operation, int fd, int error) noexcept {
     try {
         std::string text = describe(operation, fd);
         if (error == EBADF) text += ", closed by another fiber";

@@ -43,9 +43,9 @@ public:
 
     /// This thread's, made if need be.
     /// Throws:  thread_exited; std::system_error; std::bad_alloc.
-    static reactor& here()
-    {
-        if (home.now != nullptr) [[likely]] return *home.now;
+    static reactor& here() {
+        if (home.now != nullptr) [[likely]]
+            return *home.now;
         return make();
     }
     std::uint64_t serial() const noexcept { return serial_; }
@@ -55,9 +55,9 @@ public:
     entry& adopt(int fd, std::uint8_t ready, bool drains);
 
     /// Step 2: lets others run after 128 operations in a row that did not park. False if the entry changed hands meanwhile.
-    [[gnu::always_inline]] bool spend(const entry& e)
-    {
-        if (--budget_ != 0) [[likely]] return true;
+    [[gnu::always_inline]] bool spend(const entry& e) {
+        if (--budget_ != 0) [[likely]]
+            return true;
         return rest(e);
     }
 
@@ -77,9 +77,8 @@ public:
     void closing(entry& e) noexcept;
 
     // Of the driver.
-    static std::int64_t now() noexcept;
     void wait(std::int64_t deadline) noexcept;
-    void poll() noexcept;
+    bool poll() noexcept;  // whether there was anything
     void wake() noexcept;
     std::size_t watching() const noexcept { return watching_; }
     void abandon_in_child() noexcept;
@@ -94,17 +93,19 @@ private:
     void drive();
     bool rest(const entry& e);
     bool park(entry& e, direction d, limit& within, const char* operation);
-    bool await_unarmed(entry& e, direction d, limit& within, const char* operation);
+    bool await_unremembered(entry& e, direction d, limit& within, const char* operation);
     void refuse_company(entry& e, direction d, sharing who, const char* operation);
     int arm_edge(entry& e) noexcept;
     int arm_oneshot(entry& e, std::uint8_t directions) noexcept;
     int control(entry& e, std::uint32_t events) noexcept;
+    bool still_known(entry& e) noexcept;
     void orphan(entry& e, int error) noexcept;
+    void take(int n) noexcept;
     void harvest(int n) noexcept;
     void deliver(entry& e, std::uint32_t events) noexcept;
     int look(std::int64_t deadline) noexcept;
     int look_by_milliseconds(std::int64_t left) noexcept;
-    void rebuild() noexcept;
+    void rebuild(int error) noexcept;
     void rejoin(entry& e) noexcept;
 
     static constexpr unsigned full_budget = 129;  // the operation that finds it spent rests first
@@ -114,12 +115,13 @@ private:
     unsigned budget_ = full_budget;
     std::size_t watching_ = 0;
     int epoll_ = -1;
-    std::atomic<int> wakeup_{-1};           // an eventfd; its number is lower than epoll's, so closefrom() takes both or none
-    std::atomic<bool> woken_{false};        // it has been written to, and the event not seen yet
-    bool has_pwait2_ = true;                // unless the kernel or a sandbox refused it
-    unsigned strangers_ = 0;                // stale events in a row
-    idle_driver* driver_ = nullptr;         // ours in the hub; null: the hub sleeps in another one
+    std::atomic<int> wakeup_{-1};     // an eventfd; its number is lower than epoll's, so closefrom() takes both or none
+    std::atomic<bool> woken_{false};  // it has been written to, and the event not seen yet
+    bool has_pwait2_ = true;          // unless the kernel or a sandbox refused it
+    unsigned strangers_ = 0;          // stale events in a row
+    idle_driver* driver_ = nullptr;   // ours in the hub; null: the hub sleeps in another one
     std::unique_ptr<event_buffer> events_;
+    std::weak_ptr<reactor> self_;
 };
 
 }  // namespace copse::io::detail

@@ -9,8 +9,7 @@ namespace copse::io::detail {
 
 namespace {
 
-int set_nonblocking(int fd)
-{
+int set_nonblocking(int fd) {
     const int flags = ::fcntl(fd, F_GETFL);
     if (flags < 0 || (flags & O_NONBLOCK) != 0) return flags < 0 ? -1 : 0;
     return ::fcntl(fd, F_SETFL, flags | O_NONBLOCK);

@@ -110,7 +110,7 @@ public:
 
     /// `base` is the name of the figure that this one is compared with; by default that of the job.
     void operator()(std::string_view name, double value, std::string_view unit = "ns",
-                    std::string_view base = {}) const {
+                    std::string_view base = "") const {
         dprintf(fd_, "%.*s\t%.*s\t%.*s\t%.17g\n", length(name), name.data(), length(unit), unit.data(), length(base),
                 base.data(), value);
     }
@@ -281,11 +281,14 @@ private:
         std::printf("{\"title\": \"%s\", \"figures\": [", title_.c_str());
         const char* separator = "\n";
         for (const figure& f : figures_) {
-            std::printf("%s  {\"name\": \"%s\", \"unit\": \"%s\", \"median\": %.6g, \"min\": %.6g, \"max\": %.6g",
-                        std::exchange(separator, ",\n"), f.name.c_str(), f.unit.c_str(), median(f.samples), least(f),
-                        most(f));
-            if (const auto r = ratio(f)) std::printf(", \"base\": \"%s\", \"ratio\": %.6g", f.base.c_str(), *r);
-            std::printf("}");
+            std::printf("%s  {\"name\": \"%s\", \"unit\": \"%s\", \"base\": \"%s\", \"samples\": [",
+                        std::exchange(separator, ",\n"), f.name.c_str(), f.unit.c_str(), f.base.c_str());
+            const char* comma = "";
+            for (const double x : f.samples) {
+                std::printf("%s", std::exchange(comma, ", "));
+                std::isnan(x) ? std::printf("null") : std::printf("%.6g", x);
+            }
+            std::printf("]}");
         }
         std::printf("\n]}\n");
     }

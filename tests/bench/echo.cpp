@@ -184,7 +184,6 @@ struct contender {
 template <void (*Echo)(copse::io::socket&, std::size_t)>
 void serve_copse(std::size_t buffer_size, const echo::tell_port& tell) {
     auto listener = copse::io::listen("127.0.0.1:0", {.backlog = 4096});
-    listener.set_option(copse::io::no_delay(true)); // accepted sockets inherit it
     tell(listener.local_endpoint().port());
     for (;;) copse::spawn([connection = listener.accept().connection, buffer_size]() mutable { Echo(connection, buffer_size); });
 }

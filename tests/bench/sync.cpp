@@ -5,6 +5,13 @@
 #include <boost/fiber/all.hpp>
 #endif
 
+#include <copse/condition_variable.hpp>
+#include <copse/event.hpp>
+#include <copse/fiber.hpp>
+#include <copse/mutex.hpp>
+#include <copse/queue.hpp>
+#include <copse/semaphore.hpp>
+
 #include <mutex>
 
 #include "bench.hpp"
@@ -13,7 +20,7 @@
 namespace {
 
 constexpr std::size_t operations = 50'000;
-constexpr std::size_t capacity = 1024;
+constexpr std::size_t room = 1024;
 
 template <class F>
 double per_operation(F&& f) {
@@ -119,6 +126,81 @@ double raw_jump() {
     return per_operation([&] { other = raw::jump_fcontext(other, nullptr).fctx; }) / 2;
 }
 
+// ---- copse
+
+struct copse_system {
+    using mutex = copse::mutex;
+
+    static void yield() { copse::yield(); }
+    static void let_in() {}
+
+    template <class F>
+    static void start(F f) {
+        copse::spawn(f);
+    }
+};
+
+struct copse_semaphores : copse_system {
+    copse::semaphore question{0}, reply{0};
+    void ask() { question.release(); }
+    void wait_for_question() { question.acquire(); }
+    void answer() { reply.release(); }
+    void wait_for_answer() { reply.acquire(); }
+};
+
+struct copse_events : copse_system {
+    copse::event question, reply;
+    void ask() { question.set(); }
+    void wait_for_question() { await(question); }
+    void answer() { reply.set(); }
+    void wait_for_answer() { await(reply); }
+
+    static void await(copse::event& e) {
+        e.wait();
+        e.clear();
+    }
+};
+
+/// A flag under a mutex, flipped by one side and flipped back by the other.
+template <class Mutex, class Condition>
+struct flag_and_condition {
+    Mutex mutex;
+    Condition changed;
+    bool asked = false;
+
+    void ask() { set(true); }
+    void wait_for_question() { await(true); }
+    void answer() { set(false); }
+    void wait_for_answer() { await(false); }
+
+    void set(bool to) {
+        const std::lock_guard lock(mutex);
+        asked = to;
+        changed.notify_one();
+    }
+
+    void await(bool state) {
+        std::unique_lock lock(mutex);
+        while (asked != state) changed.wait(lock);
+    }
+};
+
+struct copse_condition : copse_system, flag_and_condition<copse::mutex, copse::condition_variable> {};
+
+struct copse_queue : copse_system, copse::queue<std::size_t> {
+    copse_queue() : queue(room) {}
+};
+
+void add_copse(bench::suite& suite) {
+    suite.add("copse mutex, uncontended", uncontended<copse::mutex>);
+    suite.add("copse mutex, handed over while held across a yield", handed_over<copse_system>);
+    suite.add("copse round trip, two semaphores", round_trip<copse_semaphores>);
+    suite.add("copse round trip, two events", round_trip<copse_events>);
+    suite.add("copse round trip, condition variable", round_trip<copse_condition>);
+    suite.add("copse queue put + get, one fiber", put_and_get<copse_queue>);
+    suite.add("copse queue stream of 1024, per item", stream<copse_queue>);
+}
+
 // ---- limit
 
 struct limit_system {
@@ -145,7 +227,7 @@ struct limit_semaphores : limit_system {
     void wait_for_answer() { reply.acquire(); }
 };
 
-struct limit_queue : limit_system, limit::queue<std::size_t, capacity> {};
+struct limit_queue : limit_system, limit::queue<std::size_t, room> {};
 
 void add_limit(bench::suite& suite) {
     suite.add("limit mutex, uncontended", uncontended<limit_system::mutex>);
@@ -178,8 +260,10 @@ struct boost_rendezvous : boost_system {
     void wait_for_answer() { bench::keep(reply.value_pop()); }
 };
 
+struct boost_condition : boost_system, flag_and_condition<boost::fibers::mutex, boost::fibers::condition_variable> {};
+
 struct boost_queue : boost_system {
-    boost::fibers::buffered_channel<std::size_t> channel{capacity};
+    boost::fibers::buffered_channel<std::size_t> channel{room};
     void put(std::size_t item) { channel.push(item); }
     std::size_t get() { return channel.value_pop(); }
 };
@@ -188,6 +272,7 @@ void add_boost(bench::suite& suite) {
     suite.add("Boost.Fiber mutex, uncontended", uncontended<boost_system::mutex>);
     suite.add("Boost.Fiber mutex, handed over while held across a yield", handed_over<boost_system>);
     suite.add("Boost.Fiber round trip, two unbuffered channels", round_trip<boost_rendezvous>);
+    suite.add("Boost.Fiber round trip, condition variable", round_trip<boost_condition>);
     suite.add("Boost.Fiber queue put + get, one fiber", put_and_get<boost_queue>);
     suite.add("Boost.Fiber queue stream of 1024, per item", stream<boost_queue>);
 }
@@ -199,6 +284,7 @@ int main(int argc, char** argv) {
     bench::suite suite("synchronisation, one thread; x base: raw jump_fcontext", argc, argv);
     suite.base("raw jump_fcontext");
     suite.add("raw jump_fcontext", raw_jump);
+    add_copse(suite);
     add_limit(suite);
 #ifdef COPSE_HAVE_BOOST_FIBER
     add_boost(suite);

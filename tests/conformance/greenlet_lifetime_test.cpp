@@ -9,6 +9,7 @@
 #include "sanitizer.hpp"
 #include "worker.hpp"
 
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -112,11 +113,15 @@ TEST_F(GreenletLifetime, ContainerThatIsTornDownKillsWhatItHeld) {
 // rule 41: what only a suspended greenlet holds goes with it
 TEST_F(GreenletLifetime, LocalsOfASuspendedOneAreReleasedWithIt) {
     const auto kept = std::make_shared<int>(0);
-    greenlet holder([&, kept] {
-        greenlet inner([kept] {
-            const auto local = kept;
-            to_parent();
-        });
+    const greenlet main = greenlet::current();
+    greenlet holder;
+    holder = greenlet([&, kept] {
+        greenlet inner(
+            [&, kept] {
+                const auto local = kept;
+                holder.switch_to();
+            },
+            main);  // with the holder as parent they would keep each other: rule 51
         inner.switch_to();
         to_parent();
     });
@@ -155,20 +160,28 @@ TEST_F(GreenletLifetime, TenResurrectedOnesAreFreedInTheEnd) {
     saved.clear();
 }
 
-// A chain of owned objects whose last destructor does something.
+// A chain of owned objects; each counts as alive until all below it are gone.
 struct link {
+    struct count {
+        explicit count(int& n) : alive(n) { ++alive; }
+        count(const count&) = delete;
+        count& operator=(const count&) = delete;
+        ~count() { --alive; }
+        int& alive;
+    };
+
+    link(std::unique_ptr<link> below, std::function<void()> last, int& alive)
+        : counted(alive), next(std::move(below)), at_last(std::move(last)) {}
+
+    count counted;
     std::unique_ptr<link> next;
-    std::unique_ptr<at_end> last;
-    int& alive;
-    link(std::unique_ptr<link> n, int& count) : next(std::move(n)), alive(count) { ++alive; }
-    link(const link&) = delete;
-    link& operator=(const link&) = delete;
-    ~link() { --alive; }
+    at_end at_last;
 };
 
-std::unique_ptr<link> links(int length, int& alive) {
+// `deepest` is called when the teardown has reached the other end.
+std::unique_ptr<link> links(int length, int& alive, std::function<void()> deepest) {
     std::unique_ptr<link> chain;
-    for (int i = 0; i < length; ++i) chain = std::make_unique<link>(std::move(chain), alive);
+    for (int i = 0; i < length; ++i) chain = std::make_unique<link>(std::move(chain), std::exchange(deepest, nullptr), alive);
     return chain;
 }
 
@@ -176,27 +189,24 @@ std::unique_ptr<link> links(int length, int& alive) {
 TEST_F(GreenletLifetime, DestructorsMaySwitchDeepInATeardown) {
     int alive = 0;
     greenlet second([&] {
-        auto chain = links(1000, alive);
-        chain->last = std::make_unique<at_end>([&] {
-            log("inner teardown");
+        auto chain = links(1000, alive, [&] {
+            log("inner");
             to_parent();
-            log("inner teardown resumed");
+            log("inner-resumed");
         });
         chain.reset();
         to_parent();
     });
-    auto chain = links(1000, alive);
-    chain->last = std::make_unique<at_end>([&] {
-        log("outer teardown");
+    auto chain = links(1000, alive, [&] {
+        log("outer");
         second.switch_to();
+        log("outer-resumed:", alive);
     });
     chain.reset();
-    log("main");
-    EXPECT_EQ(alive, 1000);
+    log("main:", alive);
     second.switch_to();
-    EXPECT_EQ(alive, 0);
-    second = greenlet();
-    EXPECT_EQ(log.text(), "outer teardown inner teardown main inner teardown resumed");
+    log("main:", alive);
+    EXPECT_EQ(log.text(), "outer inner outer-resumed:2000 main:1000 inner-resumed main:0");
 }
 
 // rule 48
@@ -243,8 +253,10 @@ TEST_F(GreenletSelfDrop, SwitchingToAnUnstartedOneKillsItFirst) {
 TEST_F(GreenletSelfDrop, MaySaveItselfAndTheValueIsNotLost) {
     greenlet g;
     greenlet saved;
+    greenlet initiator;
     g = greenlet([&] {
         const int n = to_parent().as<int>();
+        initiator.set_parent(greenlet::current().parent());
         g = greenlet();
         try {
             to_parent(n);
@@ -254,7 +266,7 @@ TEST_F(GreenletSelfDrop, MaySaveItselfAndTheValueIsNotLost) {
         }
     });
     g.switch_to();
-    const greenlet initiator([] { return 42; }, g);
+    initiator = greenlet([] { return 42; }, g);
     EXPECT_EQ(initiator.switch_to().as<int>(), 42);
     EXPECT_TRUE(saved.dead());
 }

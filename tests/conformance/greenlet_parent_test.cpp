@@ -75,8 +75,8 @@ TEST_F(GreenletParent, DeadAndUnstartedOnesAreLegal) {
     const greenlet b([] { return 2; });
     b.set_parent(unstarted);
     EXPECT_EQ(b.switch_to().as<int>(), 4);
-    dead.set_parent(a);
-    EXPECT_EQ(dead.parent(), a);
+    dead.set_parent(b);
+    EXPECT_EQ(dead.parent(), b);
 }
 
 // rule 38

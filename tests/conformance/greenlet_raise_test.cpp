@@ -277,7 +277,7 @@ TEST_F(GreenletRaise, ThreeWaysToTheOriginalParent) {
         first = greenlet([&] {
             try {
                 second.raise(std::logic_error("for main"));
-            } catch (...) {
+            } catch (const std::logic_error&) {
                 log("wrongly caught");
             }
         });
@@ -326,6 +326,7 @@ TEST_F(GreenletRaise, EndsAnEndlessLoop) {
         } catch (const std::domain_error&) {
             return "caught";
         }
+        return "left the loop";
     });
     c.switch_to();
     EXPECT_EQ(c.raise(std::domain_error("d")).as<std::string>(), "caught");

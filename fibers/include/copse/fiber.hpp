@@ -26,7 +26,7 @@ namespace copse {
 
 /// How to spawn: `spawn({.name = "reader", .stack_size = 64 * 1024}, f)`.
 struct spawn_options {
-    std::string name;            ///< for messages
+    std::string name{};          ///< for messages
     std::size_t stack_size = 0;  ///< bytes that can be used, rounded up; 0: `default_stack_size`
     std::source_location site = std::source_location::current();
 };
@@ -268,7 +268,11 @@ struct fiber_block : result_room<R> {
 };
 
 template <class F, class... Args>
-using fiber_result = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
+using invoked = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
+
+/// What is kept of it: an rvalue reference would dangle, so its object is.
+template <class F, class... Args>
+using fiber_result = std::conditional_t<std::is_rvalue_reference_v<invoked<F, Args...>>, std::remove_cvref_t<invoked<F, Args...>>, invoked<F, Args...>>;
 
 template <class F, class... Args>
 concept fiber_callable = std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>;
@@ -283,8 +287,14 @@ auto make_fiber(const spawn_options* with, std::source_location site, std::int64
     if (is_null(f)) throw_null_callable();
     block_room room(sizeof(block_type));
     auto* block = ::new (room.get()) block_type(std::forward<F>(f), std::forward<Args>(args)...);
+    try {
+        file_fiber(*block, block_type::ops, with, site, delay);
+    } catch (...) {
+        block_type::drop_callable(*block);
+        block->~block_type();
+        throw;
+    }
     room.keep();
-    file_fiber(*block, block_type::ops, with, site, delay);
     return fiber_access::adopt<result>(handle_access::adopt(*block));
 }
 
@@ -331,11 +341,18 @@ auto spawn(const spawn_options& with, F&& f, Args&&... args)
 }
 
 /// The fiber becomes ready when `length` is over; a kill before that ends it unstarted.
-template <class Rep, class Period, class F, class... Args>
-    requires(detail::fiber_callable<F, Args...>)
-auto spawn_after(std::chrono::duration<Rep, Period> length, F&& f, Args&&... args)
+template <class Rep, class Period, class F>
+    requires(detail::fiber_callable<F>)
+auto spawn_after(std::chrono::duration<Rep, Period> length, F&& f, std::source_location site = std::source_location::current())
 {
-    return detail::make_fiber(nullptr, std::source_location(), detail::length_of(length), std::forward<F>(f), std::forward<Args>(args)...);
+    return detail::make_fiber(nullptr, site, detail::length_of(length), std::forward<F>(f));
+}
+template <class Rep, class Period, class F, class A, class... More>
+    requires(detail::fiber_callable<F, A, More...>)
+auto spawn_after(std::chrono::duration<Rep, Period> length, F&& f, A&& a, More&&... more)
+{
+    return detail::make_fiber(nullptr, std::source_location(), detail::length_of(length), std::forward<F>(f), std::forward<A>(a),
+                              std::forward<More>(more)...);
 }
 
 /// Lets every other ready greenlet run once. Acquires nothing: a kill that came meanwhile is thrown.

@@ -102,18 +102,17 @@ private:
     struct state {
         In yield(T& yielded)
         {
-            if (consumer.empty()) throw error("generator: yield while no consumer waits for an item");
+            if (consumer == nullptr) throw error("generator: yield while no consumer waits for an item");
             item = &yielded;
-            suspended = greenlet::current();
-            const greenlet to = std::exchange(consumer, greenlet());
-            to.switch_to();
+            suspended = &greenlet::current();
+            std::exchange(consumer, nullptr)->switch_to();
             return std::exchange(sent, In());
         }
 
-        greenlet inside;     // the body
-        greenlet suspended;  // who yielded last: the body, or an inner generator's
-        greenlet consumer;   // who waits for the next item; empty while suspended
-        T* item = nullptr;   // on the stack that yielded
+        greenlet inside;                      // the body
+        const greenlet* suspended = nullptr;  // who yielded last: the body, or an inner generator's
+        const greenlet* consumer = nullptr;   // who waits for the next item; null while suspended
+        T* item = nullptr;                    // on the stack that yielded
         In sent{};
         bool begun = false;
     };
@@ -129,28 +128,33 @@ private:
     {
         if (state_ == nullptr) return false;
         state& s = *state_;
-        if (!s.consumer.empty()) throw error("generator: asked for an item from inside itself");
+        if (s.consumer != nullptr) throw error("generator: asked for an item from inside itself");
         s.sent = std::move(sent);
         s.item = nullptr;
-        s.consumer = greenlet::current();
-        if (s.inside.parent() != s.consumer) s.inside.set_parent(s.consumer);  // its end comes to whoever asks
-        const greenlet into = s.begun ? std::exchange(s.suspended, greenlet()) : s.inside;
+        s.consumer = &greenlet::current();
+        if (s.inside.parent() != *s.consumer) s.inside.set_parent(*s.consumer);  // its end comes to whoever asks
+        const greenlet& into = s.begun ? *std::exchange(s.suspended, nullptr) : s.inside;
         s.begun = true;
         try {
             into.switch_to();
         } catch (...) {
-            end_if_over();
+            settle();
             throw;
         }
-        return !end_if_over();
+        settle();
+        return state_ != nullptr;
     }
 
-    bool end_if_over() noexcept
+    // Back at the consumer. While the body is suspended it must not keep its consumer alive, as a parent would be.
+    void settle()
     {
-        state_->consumer = greenlet();
-        if (!state_->inside.dead()) return false;
-        state_.reset();
-        return true;
+        state& s = *state_;
+        s.consumer = nullptr;
+        if (s.inside.dead()) {
+            state_.reset();
+        } else if (!s.inside.parent().is_main()) {
+            s.inside.set_parent(greenlet::main());
+        }
     }
 
     std::unique_ptr<state> state_;

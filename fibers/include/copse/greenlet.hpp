@@ -55,7 +55,7 @@ public:
     /// Throws:  null_callable; std::bad_alloc; whatever moving `run` throws.
     /// Cost:    one block of memory; no stack before the first switch.
     template <class F>
-        requires(!std::is_base_of_v<greenlet, std::decay_t<F>> && std::is_object_v<std::remove_reference_t<F>>)
+        requires(!std::is_base_of_v<greenlet, std::decay_t<F>> && std::is_object_v<std::decay_t<F>>)
     explicit greenlet(F&& run);
 
     /// The same with another parent (an empty handle: the current greenlet, rule 7).
@@ -96,6 +96,9 @@ public:
     /// The greenlet that runs. Each thread has a main greenlet from the start (rule 1).
     /// Throws:  thread_exited while the thread's last destructors run, its greenlets being gone.
     static const greenlet& current();
+
+    /// This thread's main greenlet: the one whose stack is the thread's own.
+    static const greenlet& main();
 
     /// Where results and exceptions go at death. Empty for a main greenlet (rule 2).
     const greenlet& parent() const;
@@ -138,7 +141,7 @@ public:
 private:
     friend struct detail::handle_access;
 
-    value switch_with(value&& payload) const;
+    value switch_slowly(value payload) const;
     value raise_ptr(std::exception_ptr exception) const;
 
     detail::core* core_;
@@ -146,9 +149,9 @@ private:
 
 /// How to make a greenlet; designated initialisers read well: `{.name = "parser", .stack_size = 64 * 1024}`.
 struct greenlet_options {
-    std::string name;            ///< for messages
+    std::string name{};          ///< for messages
     std::size_t stack_size = 0;  ///< bytes that can be used, rounded up; 0: `default_stack_size`
-    greenlet parent;             ///< empty: the current greenlet
+    greenlet parent{};           ///< empty: the current greenlet
 };
 
 /// Observes a greenlet without keeping it.

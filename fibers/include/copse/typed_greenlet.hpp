@@ -15,7 +15,8 @@ class typed_greenlet;
 
 /// `typed_greenlet<Out(In...)>`: every switch into it carries the In..., every switch out of it to its parent an Out.
 /// The body gets the In... of the first switch, and a function that sends an Out to the parent and returns the In... of the next
-/// switch (nothing, the one, or a tuple).
+/// switch (nothing, the one, or a tuple). A body that never ends may be void; if it ends all the same, that is an error in the
+/// parent.
 ///
 ///     copse::typed_greenlet<int(int)> doubler([](auto send, int n) { for (;;) n = send(2 * n); });
 ///     int eight = doubler.switch_to(4);
@@ -33,8 +34,9 @@ public:
     explicit typed_greenlet(F&& body)
         : greenlet_([body = std::decay_t<F>(std::forward<F>(body))](value first) mutable -> value {
               return unpack(std::move(first), [&body](In... in) -> value {
-                  if constexpr (std::is_void_v<Out>) {
+                  if constexpr (std::is_void_v<decltype(body(send{}, std::forward<In>(in)...))>) {
                       body(send{}, std::forward<In>(in)...);
+                      if constexpr (!std::is_void_v<Out>) throw error("typed_greenlet: its body ended without a result");
                       return {};
                   } else {
                       return value(Out(body(send{}, std::forward<In>(in)...)));

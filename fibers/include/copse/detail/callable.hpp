@@ -110,7 +110,7 @@ value call_for_value(F& f, value&& payload)
 template <class F>
 bool is_null(const F& f) noexcept
 {
-    if constexpr (requires { f == nullptr; }) {
+    if constexpr (!std::is_function_v<F> && requires { f == nullptr; }) {
         return f == nullptr;
     } else {
         return false;

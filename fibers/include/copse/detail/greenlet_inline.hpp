@@ -124,6 +124,9 @@ greenlet make_greenlet(F&& run, const With& with)
     }
 }
 
+/// The word of a jump says what arrives: null nothing, this a payload in the inbox, anything else that receive() must look.
+inline void* word_of_payload() noexcept { return reinterpret_cast<void*>(std::uintptr_t{1}); }
+
 /// What arrived in a switch that was not plain: takes the payload from the inbox, does what is due on arrival, returns it
 /// or throws it.
 value receive();
@@ -131,7 +134,7 @@ value receive();
 }  // namespace detail
 
 template <class F>
-    requires(!std::is_base_of_v<greenlet, std::decay_t<F>> && std::is_object_v<std::remove_reference_t<F>>)
+    requires(!std::is_base_of_v<greenlet, std::decay_t<F>> && std::is_object_v<std::decay_t<F>>)
 greenlet::greenlet(F&& run) : greenlet(detail::make_greenlet(std::forward<F>(run), greenlet()))
 {
 }
@@ -155,24 +158,31 @@ greenlet::greenlet(const options& with, F&& run) : greenlet()
 template <class... Args>
 [[gnu::always_inline]] inline value greenlet::switch_to(Args&&... args) const
 {
-    if constexpr (sizeof...(Args) > 0) {
-        return switch_with(value::pack(std::forward<Args>(args)...));
+    detail::thread_block& here = detail::this_thread;
+    detail::core* target = core_;
+    void* word = nullptr;
+    std::uintptr_t gate;
+    if constexpr (sizeof...(Args) == 0) {
+        gate = here.gate.load(std::memory_order_relaxed);
+        if (target->gate.load(std::memory_order_relaxed) != gate) [[unlikely]] return switch_slowly(value());
     } else {
-        detail::thread_block& here = detail::this_thread;
-        detail::core* target = core_;
-        const std::uintptr_t gate = here.gate.load(std::memory_order_relaxed);
-        if (target->gate.load(std::memory_order_relaxed) != gate) [[unlikely]] return switch_with(value());
-        detail::core* self = here.current;
-        self->exceptions = *here.exceptions;
-        self->gate.store(gate, std::memory_order_relaxed);
-        target->gate.store(detail::gate_of_nobody, std::memory_order_relaxed);
-        const detail::arrival from = detail::level_jump(target->frame, nullptr);
-        here.current->frame = from.frame;
-        here.current = self;
-        *here.exceptions = self->exceptions;
-        if (from.word != nullptr) [[unlikely]] return detail::receive();
-        return {};
+        value payload = value::pack(std::forward<Args>(args)...);  // may throw, may even switch: before anything is decided
+        gate = here.gate.load(std::memory_order_relaxed);
+        if (target->gate.load(std::memory_order_relaxed) != gate) [[unlikely]] return switch_slowly(std::move(payload));
+        ::new (static_cast<void*>(here.inbox)) value(std::move(payload));  // it is empty between switches
+        word = detail::word_of_payload();
     }
+    detail::core* self = here.current;
+    self->exceptions = *here.exceptions;
+    self->gate.store(gate, std::memory_order_relaxed);
+    target->gate.store(detail::gate_of_nobody, std::memory_order_relaxed);
+    const detail::arrival from = detail::level_jump(target->frame, word, &self->frame);
+    here.current->frame = from.frame;
+    here.current = self;
+    *here.exceptions = self->exceptions;
+    if (from.word == nullptr) return {};
+    if (from.word == detail::word_of_payload()) [[likely]] return std::move(*here.inbox);
+    return detail::receive();
 }
 
 template <class E>

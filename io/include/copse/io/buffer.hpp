@@ -23,17 +23,13 @@ public:
     /// Holds nothing.
     pooled_buffer() noexcept = default;
     pooled_buffer(pooled_buffer&& other) noexcept
-        : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0))
-    {
-    }
-    pooled_buffer& operator=(pooled_buffer&& other) noexcept
-    {
+        : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    pooled_buffer& operator=(pooled_buffer&& other) noexcept {
         std::swap(data_, other.data_);
         std::swap(size_, other.size_);
         return *this;
     }
-    ~pooled_buffer()
-    {
+    ~pooled_buffer() {
         if (data_ != nullptr) give_back();
     }
 

@@ -14,9 +14,7 @@ namespace copse::io {
 class transfer_error : public std::system_error {
 public:
     transfer_error(std::error_code code, const std::string& text, std::size_t transferred)
-        : std::system_error(code, text), transferred_(transferred)
-    {
-    }
+        : std::system_error(code, text), transferred_(transferred) {}
     ~transfer_error() override;
 
     /// How many bytes this call has moved: read into the buffer, or taken by the kernel. The peer need not have seen them.

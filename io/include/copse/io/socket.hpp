@@ -22,7 +22,8 @@ namespace copse::io {
 
 namespace detail {
 struct entry;
-}
+struct socket_access;
+}  // namespace detail
 struct accepted;
 
 /// Which half of a connection is shut down.
@@ -64,24 +65,21 @@ public:
     static socket adopt(int fd);
 
     socket(socket&& other) noexcept
-        : entry_(std::exchange(other.entry_, nullptr)), home_(std::exchange(other.home_, no_home)),
-          timeout_(std::exchange(other.timeout_, copse::detail::never)), fd_(std::exchange(other.fd_, -1)),
-          generation_(other.generation_)
-    {
-    }
-    socket& operator=(socket&& other) noexcept
-    {
+        : entry_(std::exchange(other.entry_, nullptr)),
+          home_(std::exchange(other.home_, no_home)),
+          timeout_(std::exchange(other.timeout_, copse::detail::never)),
+          fd_(std::exchange(other.fd_, -1)),
+          generation_(other.generation_) {}
+    socket& operator=(socket&& other) noexcept {
         socket(std::move(other)).swap(*this);
         return *this;
     }
     /// As close().
-    ~socket()
-    {
+    ~socket() {
         if (fd_ >= 0) close();
     }
 
-    void swap(socket& other) noexcept
-    {
+    void swap(socket& other) noexcept {
         std::swap(entry_, other.entry_);
         std::swap(home_, other.home_);
         std::swap(timeout_, other.timeout_);
@@ -127,13 +125,11 @@ public:
     /// After:   an error: a stream socket had better be closed; after a kill or time-out it may yet connect.
     void connect(const endpoint& there) { connect_by(there, standing()); }
     template <class Rep, class Period>
-    void connect_for(const endpoint& there, std::chrono::duration<Rep, Period> length)
-    {
+    void connect_for(const endpoint& there, std::chrono::duration<Rep, Period> length) {
         connect_by(there, detail::limit::within(length));
     }
     template <class Clock, class Duration>
-    void connect_until(const endpoint& there, std::chrono::time_point<Clock, Duration> when)
-    {
+    void connect_until(const endpoint& there, std::chrono::time_point<Clock, Duration> when) {
         connect_by(there, detail::limit::until(when));
     }
 
@@ -143,13 +139,11 @@ public:
     /// After:   a kill or time-out: nothing was taken.
     std::size_t recv(std::span<std::byte> into, int flags = 0) { return recv_by(into, flags, standing()); }
     template <class Rep, class Period>
-    std::size_t recv_for(std::span<std::byte> into, std::chrono::duration<Rep, Period> length, int flags = 0)
-    {
+    std::size_t recv_for(std::span<std::byte> into, std::chrono::duration<Rep, Period> length, int flags = 0) {
         return recv_by(into, flags, detail::limit::within(length));
     }
     template <class Clock, class Duration>
-    std::size_t recv_until(std::span<std::byte> into, std::chrono::time_point<Clock, Duration> when, int flags = 0)
-    {
+    std::size_t recv_until(std::span<std::byte> into, std::chrono::time_point<Clock, Duration> when, int flags = 0) {
         return recv_by(into, flags, detail::limit::until(when));
     }
     /// Parks:   no. Returns: empty if nothing is there.
@@ -162,13 +156,11 @@ public:
     /// After:   a kill: unknown how much was taken.
     std::size_t recv_exactly(std::span<std::byte> into) { return recv_exactly_by(into, standing()); }
     template <class Rep, class Period>
-    std::size_t recv_exactly_for(std::span<std::byte> into, std::chrono::duration<Rep, Period> length)
-    {
+    std::size_t recv_exactly_for(std::span<std::byte> into, std::chrono::duration<Rep, Period> length) {
         return recv_exactly_by(into, detail::limit::within(length));
     }
     template <class Clock, class Duration>
-    std::size_t recv_exactly_until(std::span<std::byte> into, std::chrono::time_point<Clock, Duration> when)
-    {
+    std::size_t recv_exactly_until(std::span<std::byte> into, std::chrono::time_point<Clock, Duration> when) {
         return recv_exactly_by(into, detail::limit::until(when));
     }
 
@@ -177,13 +169,11 @@ public:
     /// Returns: empty at the end of the stream.
     pooled_buffer recv_pooled() { return recv_pooled_by(standing()); }
     template <class Rep, class Period>
-    pooled_buffer recv_pooled_for(std::chrono::duration<Rep, Period> length)
-    {
+    pooled_buffer recv_pooled_for(std::chrono::duration<Rep, Period> length) {
         return recv_pooled_by(detail::limit::within(length));
     }
     template <class Clock, class Duration>
-    pooled_buffer recv_pooled_until(std::chrono::time_point<Clock, Duration> when)
-    {
+    pooled_buffer recv_pooled_until(std::chrono::time_point<Clock, Duration> when) {
         return recv_pooled_by(detail::limit::until(when));
     }
 
@@ -194,28 +184,27 @@ public:
     std::size_t send(std::span<const std::byte> from, int flags = 0) { return send_by(from, flags, standing()); }
     std::size_t send(std::string_view from, int flags = 0) { return send_by(bytes_of(from), flags, standing()); }
     template <class Rep, class Period>
-    std::size_t send_for(std::span<const std::byte> from, std::chrono::duration<Rep, Period> length, int flags = 0)
-    {
+    std::size_t send_for(std::span<const std::byte> from, std::chrono::duration<Rep, Period> length, int flags = 0) {
         return send_by(from, flags, detail::limit::within(length));
     }
     template <class Rep, class Period>
-    std::size_t send_for(std::string_view from, std::chrono::duration<Rep, Period> length, int flags = 0)
-    {
+    std::size_t send_for(std::string_view from, std::chrono::duration<Rep, Period> length, int flags = 0) {
         return send_by(bytes_of(from), flags, detail::limit::within(length));
     }
     template <class Clock, class Duration>
-    std::size_t send_until(std::span<const std::byte> from, std::chrono::time_point<Clock, Duration> when, int flags = 0)
-    {
+    std::size_t send_until(std::span<const std::byte> from, std::chrono::time_point<Clock, Duration> when,
+                           int flags = 0) {
         return send_by(from, flags, detail::limit::until(when));
     }
     template <class Clock, class Duration>
-    std::size_t send_until(std::string_view from, std::chrono::time_point<Clock, Duration> when, int flags = 0)
-    {
+    std::size_t send_until(std::string_view from, std::chrono::time_point<Clock, Duration> when, int flags = 0) {
         return send_by(bytes_of(from), flags, detail::limit::until(when));
     }
     /// Parks:   no. Returns: empty if the kernel takes nothing now.
     std::optional<std::size_t> try_send(std::span<const std::byte> from, int flags = 0);
-    std::optional<std::size_t> try_send(std::string_view from, int flags = 0) { return try_send(bytes_of(from), flags); }
+    std::optional<std::size_t> try_send(std::string_view from, int flags = 0) {
+        return try_send(bytes_of(from), flags);
+    }
 
     /// Sends all of it. The time is for all of it.
     /// Parks:   until the kernel has taken the last byte.
@@ -224,23 +213,19 @@ public:
     void send_all(std::span<const std::byte> from) { send_all_by(from, standing()); }
     void send_all(std::string_view from) { send_all_by(bytes_of(from), standing()); }
     template <class Rep, class Period>
-    void send_all_for(std::span<const std::byte> from, std::chrono::duration<Rep, Period> length)
-    {
+    void send_all_for(std::span<const std::byte> from, std::chrono::duration<Rep, Period> length) {
         send_all_by(from, detail::limit::within(length));
     }
     template <class Rep, class Period>
-    void send_all_for(std::string_view from, std::chrono::duration<Rep, Period> length)
-    {
+    void send_all_for(std::string_view from, std::chrono::duration<Rep, Period> length) {
         send_all_by(bytes_of(from), detail::limit::within(length));
     }
     template <class Clock, class Duration>
-    void send_all_until(std::span<const std::byte> from, std::chrono::time_point<Clock, Duration> when)
-    {
+    void send_all_until(std::span<const std::byte> from, std::chrono::time_point<Clock, Duration> when) {
         send_all_by(from, detail::limit::until(when));
     }
     template <class Clock, class Duration>
-    void send_all_until(std::string_view from, std::chrono::time_point<Clock, Duration> when)
-    {
+    void send_all_until(std::string_view from, std::chrono::time_point<Clock, Duration> when) {
         send_all_by(bytes_of(from), detail::limit::until(when));
     }
 
@@ -251,12 +236,10 @@ public:
 
     /// How long each later operation may take. Empty: without end, as at the start. 0: none waits; what would have to is
     /// EAGAIN (`std::errc::operation_would_block`) at once. What is waiting already is not affected. Negative counts as 0.
-    void set_timeout(std::optional<std::chrono::nanoseconds> length) noexcept
-    {
+    void set_timeout(std::optional<std::chrono::nanoseconds> length) noexcept {
         timeout_ = length ? (length->count() > 0 ? length->count() : 0) : copse::detail::never;
     }
-    std::optional<std::chrono::nanoseconds> timeout() const noexcept
-    {
+    std::optional<std::chrono::nanoseconds> timeout() const noexcept {
         if (timeout_ == copse::detail::never) return std::nullopt;
         return std::chrono::nanoseconds(timeout_);
     }
@@ -264,15 +247,13 @@ public:
     /// Parks:   no.
     template <class Option>
         requires requires { Option::level; }
-    void set_option(const Option& o)
-    {
+    void set_option(const Option& o) {
         const typename Option::native value = o.to_native();
         set_option(Option::level, Option::name, std::as_bytes(std::span(&value, 1)));
     }
     template <class Option>
         requires requires { Option::level; }
-    Option get_option() const
-    {
+    Option get_option() const {
         typename Option::native value{};
         get_option(Option::level, Option::name, std::as_writable_bytes(std::span(&value, 1)));
         return Option(value);
@@ -288,27 +269,24 @@ public:
     endpoint peer_endpoint() const;
 
 private:
-    friend struct socket_access;
+    friend struct detail::socket_access;
 
     static constexpr std::uint64_t no_home = 1;  // of no reactor
 
-    static std::span<const std::byte> bytes_of(std::string_view text) noexcept { return std::as_bytes(std::span(text)); }
+    static std::span<const std::byte> bytes_of(std::string_view text) noexcept {
+        return std::as_bytes(std::span(text));
+    }
 
-    detail::limit standing() const noexcept
-    {
+    detail::limit standing() const noexcept {
         return timeout_ == 0 ? detail::limit::at_once() : detail::limit::of_length(timeout_);
     }
 
-    /// Makes `fd` this thread's, which it is from now on whatever happens.
-    void own(int fd, std::uint8_t ready);
     /// Throws unless this is an open socket of this thread.
     detail::entry& use(const char* operation) const;
     [[noreturn]] void refuse(const char* operation) const;
 
     accepted accept_by(detail::limit within);
-    std::optional<accepted> take_connection(detail::entry& e, detail::limit& within);
     void connect_by(const endpoint& there, detail::limit within);
-    void finish_connect(detail::entry& e, const endpoint& there, detail::limit& within);
     std::size_t recv_by(std::span<std::byte> into, int flags, detail::limit within);
     std::size_t recv_exactly_by(std::span<std::byte> into, detail::limit within);
     pooled_buffer recv_pooled_by(detail::limit within);
@@ -331,13 +309,11 @@ struct accepted {
 };
 
 template <class Rep, class Period>
-accepted socket::accept_for(std::chrono::duration<Rep, Period> length)
-{
+accepted socket::accept_for(std::chrono::duration<Rep, Period> length) {
     return accept_by(detail::limit::within(length));
 }
 template <class Clock, class Duration>
-accepted socket::accept_until(std::chrono::time_point<Clock, Duration> when)
-{
+accepted socket::accept_until(std::chrono::time_point<Clock, Duration> when) {
     return accept_by(detail::limit::until(when));
 }
 
@@ -372,23 +348,19 @@ socket connect_by(std::string_view there, limit within);
 inline socket connect(const endpoint& there) { return detail::connect_by(there, {}); }
 inline socket connect(std::string_view there) { return detail::connect_by(there, {}); }
 template <class Rep, class Period>
-socket connect_for(const endpoint& there, std::chrono::duration<Rep, Period> length)
-{
+socket connect_for(const endpoint& there, std::chrono::duration<Rep, Period> length) {
     return detail::connect_by(there, detail::limit::within(length));
 }
 template <class Rep, class Period>
-socket connect_for(std::string_view there, std::chrono::duration<Rep, Period> length)
-{
+socket connect_for(std::string_view there, std::chrono::duration<Rep, Period> length) {
     return detail::connect_by(there, detail::limit::within(length));
 }
 template <class Clock, class Duration>
-socket connect_until(const endpoint& there, std::chrono::time_point<Clock, Duration> when)
-{
+socket connect_until(const endpoint& there, std::chrono::time_point<Clock, Duration> when) {
     return detail::connect_by(there, detail::limit::until(when));
 }
 template <class Clock, class Duration>
-socket connect_until(std::string_view there, std::chrono::time_point<Clock, Duration> when)
-{
+socket connect_until(std::string_view there, std::chrono::time_point<Clock, Duration> when) {
     return detail::connect_by(there, detail::limit::until(when));
 }
 

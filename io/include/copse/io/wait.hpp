@@ -33,26 +33,22 @@ inline void wait_readable(int fd, sharing who = sharing::one) { detail::wait_rea
 
 /// Throws:  also timed_out when `length` is over. 0: the others have one turn, then the answer.
 template <class Rep, class Period>
-void wait_readable_for(int fd, std::chrono::duration<Rep, Period> length, sharing who = sharing::one)
-{
+void wait_readable_for(int fd, std::chrono::duration<Rep, Period> length, sharing who = sharing::one) {
     detail::wait_readable_by(fd, detail::limit::within(length), who);
 }
 template <class Clock, class Duration>
-void wait_readable_until(int fd, std::chrono::time_point<Clock, Duration> when, sharing who = sharing::one)
-{
+void wait_readable_until(int fd, std::chrono::time_point<Clock, Duration> when, sharing who = sharing::one) {
     detail::wait_readable_by(fd, detail::limit::until(when), who);
 }
 
 /// The same for writing.
 inline void wait_writable(int fd, sharing who = sharing::one) { detail::wait_writable_by(fd, {}, who); }
 template <class Rep, class Period>
-void wait_writable_for(int fd, std::chrono::duration<Rep, Period> length, sharing who = sharing::one)
-{
+void wait_writable_for(int fd, std::chrono::duration<Rep, Period> length, sharing who = sharing::one) {
     detail::wait_writable_by(fd, detail::limit::within(length), who);
 }
 template <class Clock, class Duration>
-void wait_writable_until(int fd, std::chrono::time_point<Clock, Duration> when, sharing who = sharing::one)
-{
+void wait_writable_until(int fd, std::chrono::time_point<Clock, Duration> when, sharing who = sharing::one) {
     detail::wait_writable_by(fd, detail::limit::until(when), who);
 }
 

@@ -16,29 +16,25 @@ public:
 
     /// From when it first has to wait. 0: the others have one turn, then the answer.
     template <class Rep, class Period>
-    static limit within(std::chrono::duration<Rep, Period> length)
-    {
+    static limit within(std::chrono::duration<Rep, Period> length) {
         return of_length(copse::detail::length_of(length));
     }
 
     template <class Clock, class Duration>
-    static limit until(std::chrono::time_point<Clock, Duration> when)
-    {
+    static limit until(std::chrono::time_point<Clock, Duration> when) {
         limit l;
         l.deadline_ = copse::detail::deadline_at(when);
         return l;
     }
 
-    static constexpr limit of_length(std::int64_t ns) noexcept
-    {
+    static constexpr limit of_length(std::int64_t ns) noexcept {
         limit l;
         l.length_ = ns;
         return l;
     }
 
     /// The operation is tried once and never parks.
-    static constexpr limit at_once() noexcept
-    {
+    static constexpr limit at_once() noexcept {
         limit l;
         l.at_once_ = true;
         return l;
@@ -47,8 +43,7 @@ public:
     bool is_at_once() const noexcept { return at_once_; }
 
     /// Fixed by the first call. Reads the clock then, unless there is no end.
-    std::int64_t deadline() noexcept
-    {
+    std::int64_t deadline() noexcept {
         if (deadline_ == not_fixed) deadline_ = copse::detail::deadline_in(length_);
         return deadline_;
     }

@@ -1,0 +1,10 @@
+/// All of room 2: waiting for descriptors, sockets, servers.
+#pragma once
+
+#include <copse/io/buffer.hpp>
+#include <copse/io/endpoint.hpp>
+#include <copse/io/error.hpp>
+#include <copse/io/socket.hpp>
+#include <copse/io/socket_option.hpp>
+#include <copse/io/stream_server.hpp>
+#include <copse/io/wait.hpp>

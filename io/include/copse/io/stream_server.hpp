@@ -1,0 +1,160 @@
+/// A server of stream connections: a fiber for each.
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <copse/io/endpoint.hpp>
+#include <copse/io/socket.hpp>
+
+namespace copse::io {
+
+struct stream_server_options {
+    std::string name = "server";  ///< of its fibers, for messages
+    std::size_t max_connections =
+        0;                       ///< at most so many handlers at a time; 0: no limit. More clients wait in the backlog
+    std::size_t stack_size = 0;  ///< of each handler; 0: `default_stack_size`
+    unsigned max_accept = 100;   ///< connections taken in a row before others have their turn
+    std::chrono::nanoseconds min_delay =
+        std::chrono::milliseconds(10);                             ///< the first pause after an accept that failed
+    std::chrono::nanoseconds max_delay = std::chrono::seconds(1);  ///< each pause is twice the one before, up to this
+    listen_options listening;                                      ///< when the server makes the listener itself
+};
+
+/// What a server has done so far.
+struct stream_server_stats {
+    std::uint64_t accepted = 0;   ///< handed to a handler
+    std::uint64_t refused = 0;    ///< reset at once because no descriptor was free
+    std::uint64_t pauses = 0;     ///< after an accept that failed
+    std::size_t connections = 0;  ///< handlers that have not ended
+};
+
+namespace detail {
+struct server_state;
+
+template <class F>
+concept connection_handler = std::invocable<F&, socket, const endpoint&> || std::invocable<F&, socket> ||
+    std::invocable<F&, socket&, const endpoint&> || std::invocable<F&, socket&>;
+
+/// Handlers may leave the endpoint out, and take the socket as their own or as a reference.
+template <connection_handler F>
+auto adapt_handler(F f) {
+    return [f = std::move(f)](socket& s, const endpoint& peer) mutable {
+        if constexpr (std::invocable<F&, socket, const endpoint&>) {
+            std::invoke(f, std::move(s), peer);
+        } else if constexpr (std::invocable<F&, socket>) {
+            std::invoke(f, std::move(s));
+        } else if constexpr (std::invocable<F&, socket&, const endpoint&>) {
+            std::invoke(f, s, peer);
+        } else {
+            std::invoke(f, s);
+        }
+    };
+}
+}  // namespace detail
+
+/// Takes connections and gives each to a handler in a fiber of its own. The connection is closed when the handler ends,
+/// however it ends.
+///
+///     copse::io::stream_server echo("127.0.0.1:8001", [](copse::io::socket client) {
+///         while (auto chunk = client.recv_pooled()) client.send_all(chunk.bytes());
+///     });
+///     echo.serve_forever();
+///
+/// What a handler throws goes to the hub's error handler, except that the peer is gone (ECONNRESET, EPIPE): that is everyday
+/// life. A handler is shared by all connections: what it captures must bear that.
+///
+/// - At `max_connections` no more are taken until a handler ends.
+/// - An accept that fails is followed by a pause, 10 ms doubling to 1 s. When the process has no descriptor left, the waiting
+///   clients are refused with a reset, for which one descriptor is kept in reserve. It is told to the error handler, at most
+///   once a second.
+/// - A listener that is no listener (EBADF, EINVAL, ENOTSOCK) ends the server: `serve_forever` throws it.
+///
+/// | state   | entered by                         |
+/// |---------|------------------------------------|
+/// | idle    | construction: bound, the kernel already completes connections |
+/// | serving | start, serve_forever               |
+/// | stopped | stop, stop_for, the destructor; for ever |
+///
+/// Owner thread only.
+class stream_server {
+public:
+    /// Listens at once; a port of 0 can be asked for with `local_endpoint`.
+    /// Throws:  as listen().
+    template <detail::connection_handler F>
+    stream_server(std::string_view here, F serve, const stream_server_options& with = {})
+        : stream_server(listen(here, with.listening), std::move(serve), with) {}
+    template <detail::connection_handler F>
+    stream_server(const endpoint& here, F serve, const stream_server_options& with = {})
+        : stream_server(listen(here, with.listening), std::move(serve), with) {}
+    /// Takes over a listening socket.
+    template <detail::connection_handler F>
+    stream_server(socket listener, F serve, const stream_server_options& with = {})
+        : stream_server(std::move(listener), handler(shared(std::move(serve))), with, made_here()) {}
+
+    stream_server(const stream_server&) = delete;
+    stream_server& operator=(const stream_server&) = delete;
+
+    /// Stops, kills what runs, and gives the clean-up of the handlers a second.
+    /// Parks:   if handlers run. Kills of the calling fiber are kept back meanwhile.
+    ~stream_server();
+
+    /// Begins to take connections, in a fiber. Does nothing if it has begun.
+    /// Throws:  std::system_error(EBADF) if it is stopped.
+    void start();
+
+    /// Starts, and waits until the server is stopped.
+    /// Parks:   until stopped.
+    /// Throws:  what ended the server, if nobody stopped it; what is raised into the caller: the server then goes on.
+    void serve_forever();
+
+    /// Closes the listener at once: the port is free. Connections that run, run on.
+    /// Parks:   no.
+    void stop() noexcept;
+
+    /// Stops, waits `length` at most for the handlers to end by themselves, kills those that have not, and gives their
+    /// clean-up a second.
+    /// Parks:   while handlers run.
+    /// Returns: whether all ended by themselves.
+    template <class Rep, class Period>
+    bool stop_for(std::chrono::duration<Rep, Period> length) {
+        return stop_by(detail::limit::within(length));
+    }
+    template <class Clock, class Duration>
+    bool stop_until(std::chrono::time_point<Clock, Duration> when) {
+        return stop_by(detail::limit::until(when));
+    }
+
+    /// Where it listens, also when it is stopped.
+    const endpoint& local_endpoint() const noexcept;
+    bool is_serving() const noexcept;
+    /// Handlers that have not ended.
+    std::size_t connections() const noexcept;
+    stream_server_stats stats() const noexcept;
+
+private:
+    using handler = std::function<void(socket&, const endpoint&)>;
+    struct made_here {};
+
+    /// std::function wants what can be copied; handlers need not be.
+    template <class F>
+    static auto shared(F f) {
+        return [held = std::make_shared<decltype(detail::adapt_handler(std::move(f)))>(
+                    detail::adapt_handler(std::move(f)))](socket& s, const endpoint& peer) { (*held)(s, peer); };
+    }
+
+    stream_server(socket listener, handler h, const stream_server_options& with, made_here);
+    bool stop_by(detail::limit within);
+
+    std::shared_ptr<detail::server_state> state_;  // shared with the fibers
+};
+
+}  // namespace copse::io

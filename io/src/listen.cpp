@@ -1,0 +1,22 @@
+#include <copse/io/socket.hpp>
+
+#include "name_lookup.hpp"
+
+namespace copse::io {
+
+socket listen(const endpoint& here, const listen_options& with) {
+    socket s(here.family());
+    const bool internet = here.family() == AF_INET || here.family() == AF_INET6;
+    if (internet && with.reuse_address) s.set_option(reuse_address{true});
+    if (internet && with.reuse_port) s.set_option(reuse_port{true});
+    if (here.family() == AF_INET6) s.set_option(v6_only{with.v6_only});
+    s.bind(here);
+    s.listen(with.backlog);
+    return s;
+}
+
+socket listen(std::string_view here, const listen_options& with) {
+    return listen(detail::find_endpoints(here).front(), with);
+}
+
+}  // namespace copse::io
