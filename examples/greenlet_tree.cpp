@@ -20,9 +20,7 @@ struct node {
 
 // [path]
 // The way up, from any greenlet: "main > copse > fibers".
-std::string path_of(const copse::greenlet& g) {
-    return g.is_main() ? "main" : path_of(g.parent()) + " > " + g.name();
-}
+std::string path_of(const copse::greenlet& g) { return g.is_main() ? "main" : path_of(g.parent()) + " > " + g.name(); }
 // [/path]
 
 // [walk]
@@ -33,7 +31,8 @@ int walk(const node& here) {
     int size = here.size;
     for (const node& child : here.inside) {
         // Its parent would be the current greenlet anyway.
-        copse::greenlet visitor({.name = child.name, .parent = copse::greenlet::current()}, [&child] { return walk(child); });
+        copse::greenlet visitor({.name = child.name, .parent = copse::greenlet::current()},
+                                [&child] { return walk(child); });
         size += visitor.switch_to().as<int>();  // it ends there and continues here
     }
     return size;

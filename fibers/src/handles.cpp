@@ -60,13 +60,20 @@ bool kill_suspended(thread_state& state, core& victim) noexcept
     core* const parent = handle_access::detach(victim.parent);
     if (!self.is(trait_eternal)) retain(self);
     handle_access::set_view(victim.parent, &self);
-    withdraw_wait(victim);
+    // Who has just been given something takes it, so that nothing is lost, and is told at its next wait (decision 3).
+    interrupt later;
+    std::exception_ptr exit = std::make_exception_ptr(greenlet_exit());
+    if (withdraw_wait(victim) == gain::something) {
+        later.error = std::move(exit);
+        deliver(victim, later);
+    }
     try {
-        state.in_flight.exception = std::make_exception_ptr(greenlet_exit());
+        state.in_flight.exception = std::move(exit);
         transfer(state, self, victim);  // whatever comes back is nobody's (rule 43)
     } catch (...) {
         state.report(std::current_exception(), victim.self);  // rule 44
     }
+    if (later.error != nullptr) withdraw(victim, later);
     core* const adopted = handle_access::detach(victim.parent);  // rule 42: the handler's changes are discarded
     handle_access::set_view(victim.parent, parent);
     if (!adopted->is(trait_eternal)) release(*adopted);
@@ -79,7 +86,10 @@ namespace {
 bool kill_last(thread_state& state, core& victim) noexcept
 {
     retain(victim);
-    if (!kill_suspended(state, victim) && victim.refs.load(std::memory_order_relaxed) == 1) {
+    const bool given = has_gained(victim);
+    bool dead = kill_suspended(state, victim);
+    if (!dead && given && victim.refs.load(std::memory_order_relaxed) == 1) dead = kill_suspended(state, victim);
+    if (!dead && victim.refs.load(std::memory_order_relaxed) == 1) {
         // Rule 45. The reference stays, so that nothing ends a block whose stack is in use.
         state.report(std::make_exception_ptr(error(to_string(victim.self) + " survived the drop of its last handle: it "
                                                    "caught greenlet_exit and switched away")), victim.self);

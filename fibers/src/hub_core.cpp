@@ -88,6 +88,10 @@ core* hub_core::prepare_callback(callback& c) noexcept
     c.next_ready = nullptr;
     *last_callback_ = &c;
     last_callback_ = reinterpret_cast<callback**>(&c.next_ready);
+    if (telling_main_) {
+        greenlet_core.gate.store(gate_of_nobody, std::memory_order_relaxed);
+        return &greenlet_core;
+    }
     if (!at_rest_) return nullptr;  // it is in the middle of another one, and will come to this
     at_rest_ = false;
     if (greenlet_core.frame == nullptr) {
@@ -186,8 +190,9 @@ void hub_core::bury_mail() noexcept
 
 bool hub_core::may_be_woken() const noexcept
 {
-    // run_until_idle's own deadline is no work.
-    const std::size_t idle_timers = idler_ != nullptr && idler_->armed() ? 1 : 0;
+    // The deadlines of who waits for nothing to be left are no work.
+    const auto deadline_of = [](const wait* w) -> std::size_t { return w != nullptr && w->armed() ? 1 : 0; };
+    const std::size_t idle_timers = deadline_of(idler_) + deadline_of(shutdown_);
     return timers.size() > idle_timers || driver_->watching() != 0 || door_->holders.load(std::memory_order_relaxed) != 0 ||
            posted_.load(std::memory_order_relaxed) != nullptr;
 }
@@ -208,7 +213,9 @@ bool hub_core::return_to_main() noexcept
 
 void hub_core::nothing_can_wake() noexcept
 {
-    if (idler_ != nullptr) {
+    if (shutdown_ != nullptr) {
+        complete(*shutdown_, cause::timed_out);
+    } else if (idler_ != nullptr) {
         complete(*idler_, cause::satisfied);
     } else {
         report_deadlock();
@@ -229,8 +236,12 @@ void hub_core::report_deadlock() noexcept
     if (main.waiting != nullptr) {
         fail(*main.waiting, std::move(error));
     } else {
-        // main is suspended in a switch by hand: it is raised there by a fiber, which has nothing else to do.
-        copse::spawn(spawn_options{.name = "deadlock"}, [this, error] { state.main.self.raise(error); });
+        // main is suspended in a switch by hand: the hub's greenlet raises it there, and is left behind until the next callback.
+        call_back([this, error] {
+            telling_main_ = true;
+            state.main.self.raise(error);
+            telling_main_ = false;
+        });
     }
 }
 
@@ -304,6 +315,10 @@ void hub_core::shut_down() noexcept
     }
     for (const greenlet& g : left) request_end(static_cast<fiber_core&>(handle_access::of(g)));
     if (unfinished != 0) await_end();
+    if (telling_main_) {
+        call_back([] {});
+        copse::yield();  // lets the hub's greenlet come to the end of what it was left behind in
+    }
     ending_ = true;
     end_of_grace_ = now() + grace_at_the_end;
 }

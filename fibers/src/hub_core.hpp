@@ -150,7 +150,8 @@ private:
     ready_node* first_ = nullptr;
     ready_node** last_ = &first_;
     unsigned budget_ = dispatches_per_turn;
-    bool at_rest_ = true;  // the hub's greenlet waits for callbacks, or has not run yet
+    bool at_rest_ = true;        // the hub's greenlet waits for callbacks, or has not run yet
+    bool telling_main_ = false;  // it is suspended in a switch by hand to main, from which nobody will come back
     std::uint64_t turns_ = 0;
     std::uint64_t dispatched_ = 0;  // up to the last turn
     callback* callbacks_ = nullptr;  // taken from the ready queue, to be run by the hub's greenlet
@@ -171,8 +172,15 @@ private:
 /// ", parked in …" or what else it does, for messages.
 std::string describe_wait(const core& c);
 
-/// Takes a greenlet out of everything that could wake it: its wait, its deadline, the ready queue.
-void withdraw_wait(core& parked) noexcept;
+/// Takes a greenlet out of everything that could wake it: its wait, its deadline, the ready queue. Tells whether it had been given
+/// what it waited for.
+gain withdraw_wait(core& parked) noexcept;
+
+/// It is parked, and has been given what it waited for.
+inline bool has_gained(const core& c) noexcept
+{
+    return c.waiting != nullptr && c.waiting->ended == cause::satisfied && c.waiting->acquires == gain::something;
+}
 
 /// A kill or timeout may be thrown in it now: not while it unwinds or is shielded.
 bool may_interrupt(const core& c) noexcept;

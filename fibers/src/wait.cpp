@@ -114,14 +114,15 @@ void withdraw(core& c, interrupt& i) noexcept
     if (c.interrupts == nullptr) c.attention &= static_cast<std::uint8_t>(~attend_interrupt);
 }
 
-void withdraw_wait(core& parked) noexcept
+gain withdraw_wait(core& parked) noexcept
 {
-    if (parked.gate.load(std::memory_order_relaxed) != gate_of_nobody) return;  // suspended by hand
     hub_core* hub = this_thread.hub;
-    if (hub == nullptr) return;
+    if (hub == nullptr || parked.gate.load(std::memory_order_relaxed) != gate_of_nobody) return gain::nothing;  // suspended by hand
+    const bool gained = has_gained(parked);
     wait* w = std::exchange(parked.waiting, nullptr);
     if (w != nullptr && w->ended == cause::open) complete(*w, cause::interrupted);
     hub->unpush(parked);
+    return gained ? gain::something : gain::nothing;
 }
 
 void abort_waited_for(const wait& first, const char* ended) noexcept
