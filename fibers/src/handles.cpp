@@ -47,13 +47,6 @@ void bury_unstarted(core& unstarted) noexcept
     unstarted.ops->drop_callable(unstarted);
 }
 
-void mark_dead(thread_state& state, core& finished) noexcept
-{
-    finished.life.store(life::dead, std::memory_order_relaxed);
-    finished.gate.store(gate_of_nobody, std::memory_order_relaxed);
-    state.strike_off(finished);
-}
-
 bool kill_suspended(thread_state& state, core& victim) noexcept
 {
     core& self = *this_thread.current;

@@ -302,11 +302,6 @@ void hub_core::run_callbacks()
     }
 }
 
-void hub_core::count_finished() noexcept
-{
-    if (--unfinished == 0 && shutdown_ != nullptr) complete(*shutdown_, cause::satisfied);
-}
-
 void hub_core::shut_down() noexcept
 {
     std::vector<greenlet> left;

@@ -85,7 +85,10 @@ struct hub_core : hub {
     void shut_down() noexcept;
 
     /// A fiber has finished.
-    void count_finished() noexcept;
+    void count_finished() noexcept
+    {
+        if (--unfinished == 0 && shutdown_ != nullptr) complete(*shutdown_, cause::satisfied);
+    }
 
     [[noreturn]] void run_callbacks();
 

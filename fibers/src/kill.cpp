@@ -52,7 +52,7 @@ void finish(fiber_core& f) noexcept
 {
     hub_core& hub = *this_thread.hub;
     mark_dead(hub.state, f);
-    withdraw(f, f.kill);
+    if (f.kill.error != nullptr) withdraw(f, f.kill);
     hub.count_finished();
     if (f.error != nullptr && !f.marked(mark_observed) && f.refs.load(std::memory_order_relaxed) == 1) last_word(f);
     while (observer* o = f.observers.front()) {

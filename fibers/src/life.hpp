@@ -33,7 +33,12 @@ bool kill_suspended(thread_state& state, core& victim) noexcept;
 void bury_unstarted(core& unstarted) noexcept;
 
 /// Marks a started one as dead and takes it off the registry.
-void mark_dead(thread_state& state, core& finished) noexcept;
+inline void mark_dead(thread_state& state, core& finished) noexcept
+{
+    finished.life.store(life::dead, std::memory_order_relaxed);
+    finished.gate.store(gate_of_nobody, std::memory_order_relaxed);
+    state.strike_off(finished);
+}
 
 /// Lets `guest` run on the stack of a suspended or parked greenlet, and comes back.
 void show(core& suspended, visitor& guest) noexcept;

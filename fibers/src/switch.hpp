@@ -44,6 +44,16 @@ void* checked_jump(thread_state& state, core& self, core& target, void* word) no
 }
 
 /// The first thing on a new stack: becomes `self`.
-void arrive_first(thread_state& state, core& self, void* from_frame) noexcept;
+inline void arrive_first(thread_state& state, core& self, void* from_frame) noexcept
+{
+    core& left = *this_thread.current;
+    left.frame = from_frame;
+    this_thread.current = &self;
+    *this_thread.exceptions = exception_state{};
+    if (state.sanitized) [[unlikely]] {
+        announce_arrival(static_cast<checked_stack*>(self.checker), static_cast<checked_stack*>(left.checker));
+        forget_stack(std::exchange(state.left_stack, nullptr));
+    }
+}
 
 }  // namespace copse::detail

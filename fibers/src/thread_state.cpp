@@ -184,21 +184,6 @@ void thread_state::end_hub() noexcept
     this_thread.hub = nullptr;
 }
 
-void thread_state::enlist(core& unfinished) noexcept
-{
-    unfinished.older = newest_;
-    unfinished.newer = nullptr;
-    if (newest_ != nullptr) newest_->newer = &unfinished;
-    newest_ = &unfinished;
-}
-
-void thread_state::strike_off(core& finished) noexcept
-{
-    (finished.newer != nullptr ? finished.newer->older : newest_) = finished.older;
-    if (finished.older != nullptr) finished.older->newer = finished.newer;
-    finished.newer = finished.older = nullptr;
-}
-
 void thread_state::report(const std::exception_ptr& exception, const greenlet& concerned) noexcept
 {
     if (!on_error) return print(exception, concerned);

@@ -74,8 +74,19 @@ public:
 
     void own_hub(std::unique_ptr<hub_core> made);
 
-    void enlist(core& unfinished) noexcept;
-    void strike_off(core& finished) noexcept;
+    void enlist(core& unfinished) noexcept
+    {
+        unfinished.older = newest_;
+        unfinished.newer = nullptr;
+        if (newest_ != nullptr) newest_->newer = &unfinished;
+        newest_ = &unfinished;
+    }
+    void strike_off(core& finished) noexcept
+    {
+        (finished.newer != nullptr ? finished.newer->older : newest_) = finished.older;
+        if (finished.older != nullptr) finished.older->newer = finished.newer;
+        finished.newer = finished.older = nullptr;
+    }
     core* newest() const noexcept { return newest_; }
 
     /// Tells the error handler. Never throws: a handler that does is itself reported to stderr.

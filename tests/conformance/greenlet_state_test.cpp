@@ -269,8 +269,10 @@ struct counter {
 };
 
 TEST_F(GreenletCallable, MayBeAnythingThatCanBeCalled) {
-    greenlet function(&plain_function);
+    greenlet function(plain_function);
     EXPECT_EQ(function.switch_to(1).as<int>(), 2);
+    greenlet pointer(&plain_function);
+    EXPECT_EQ(pointer.switch_to(2).as<int>(), 3);
     greenlet object{counter{41}};
     EXPECT_EQ(object.switch_to().as<int>(), 42);
     greenlet generic([](auto first) { return first; });

@@ -13,15 +13,15 @@ using copse::greenlet;
 
 namespace {
 const copse_test::at_end static_object([] { std::puts("static destructor"); });
-greenlet suspended;
+greenlet* suspended;  // never deleted: dropping the last handle would end it
 }  // namespace
 
 int main() {
-    suspended = greenlet([] {
+    suspended = new greenlet([] {
         const copse_test::at_end last([] { std::puts("unwound"); });
         greenlet::current().parent().switch_to();
     });
-    suspended.switch_to();
+    suspended->switch_to();
     std::atexit([] { std::printf("exit handler, %s main\n", greenlet::current().is_main() ? "in" : "not in"); });
     greenlet([] {
         const copse_test::at_end local([] { std::puts("unwound"); });

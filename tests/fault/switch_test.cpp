@@ -132,7 +132,9 @@ TEST_F(FaultSwitch, Fault_SW05_SwitchesDuringUnwindingThreeDeepKeepTheCounts) {
         }
     };
     greenlet g([&] { unwind(3); });
+    peer.set_parent(g);
     g.switch_to();
+    peer.set_parent(greenlet::current());
     EXPECT_EQ(log.text(), "fail1 caught1 fail2 caught2 fail3 caught3");
 }
 

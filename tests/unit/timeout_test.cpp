@@ -1,0 +1,407 @@
+// Timeout scopes. Decisions 3, 7, 9; gevent rules 53 to 68; KL11, KL12.
+
+#include <copse/fibers.hpp>
+#include <copse/virtual_time.hpp>
+
+#include "exceptions.hpp"
+#include "leak_check.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <string>
+
+using copse::hub;
+using copse::sleep;
+using copse::spawn;
+using copse::timeout;
+using copse::timeout_expired;
+using copse::with_timeout;
+using copse::yield;
+using copse_test::what_is_thrown_by;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct hub_with_stack {
+    hub_with_stack() {
+        hub::current().post([] {});
+        hub::current().run_until_idle();
+    }
+};
+
+class Timeout : hub_with_stack, public copse_test::leak_check {
+protected:
+    void TearDown() override {
+        hub::current().run_until_idle();
+        EXPECT_EQ(hub::current().stats().timers, 0u);
+        EXPECT_EQ(hub::current().stats().fibers, 0u);
+        leak_check::TearDown();
+    }
+
+    copse::virtual_time time;
+};
+
+class TimeoutSerial : public Timeout {};
+class WithTimeout : public Timeout {};
+
+// rule 53
+TEST_F(Timeout, IsThrownAtTheWaitOfTheFiberThatMadeIt) {
+    const auto f = spawn([] {
+        const timeout limit(10ms);
+        try {
+            sleep(1h);
+        } catch (const timeout_expired& e) {
+            EXPECT_TRUE(limit.threw(e));
+            EXPECT_EQ(e.serial(), limit.serial());
+            return std::string(e.what());
+        }
+        return std::string();
+    });
+    EXPECT_EQ(f.get(), "timeout of 10 ms expired");
+    EXPECT_EQ(time.elapsed(), 10ms);
+}
+
+TEST_F(Timeout, WorksInMain) {
+    const timeout limit(1s);
+    EXPECT_THROW(sleep(2s), timeout_expired);
+    EXPECT_EQ(time.elapsed(), 1s);
+    sleep(1s);  // thrown once
+}
+
+// rule 54
+TEST_F(Timeout, IsPendingUntilItExpiresOrIsCancelled) {
+    timeout limit(1s);
+    EXPECT_TRUE(limit.pending());
+    EXPECT_FALSE(limit.expired());
+    limit.cancel();
+    EXPECT_FALSE(limit.pending());
+    EXPECT_FALSE(limit.expired());
+    sleep(2s);
+    limit.start();
+    EXPECT_THROW(sleep(2s), timeout_expired);
+    EXPECT_FALSE(limit.pending());
+    EXPECT_TRUE(limit.expired());
+    limit.start();
+    EXPECT_FALSE(limit.expired());
+    EXPECT_THROW(sleep(2s), timeout_expired);
+    EXPECT_EQ(time.elapsed(), 4s);
+}
+
+// rule 55
+TEST_F(Timeout, MayThrowSomethingElse) {
+    const timeout limit(1s, std::make_exception_ptr(std::runtime_error("mine")));
+    EXPECT_EQ(what_is_thrown_by([] { sleep(1h); }), "mine");
+    EXPECT_TRUE(limit.expired());
+}
+
+// rule 56
+TEST_F(Timeout, OfNothingOrLessIsThrownAtTheFirstWaitThatTakesATurn) {
+    for (const auto length : {0ns, -1ns, std::chrono::nanoseconds::min()}) {
+        const timeout limit(length);
+        log("body");
+        EXPECT_THROW(sleep(1h), timeout_expired);
+    }
+    EXPECT_EQ(log.text(), "body body body");
+    EXPECT_EQ(time.elapsed(), 0ns);
+}
+
+TEST_F(Timeout, LongerThanAClockCanCountNeverExpires) {
+    const timeout longest(std::chrono::nanoseconds::max());
+    const timeout years(std::chrono::hours::max());
+    const timeout infinite(std::chrono::duration<double>(std::numeric_limits<double>::infinity()));
+    EXPECT_EQ(hub::current().stats().timers, 0u);
+    EXPECT_FALSE(longest.pending());
+    sleep(24h * 365);
+    EXPECT_FALSE(years.expired() || infinite.expired() || longest.expired());
+}
+
+// P17
+TEST_F(Timeout, NotANumberIsRefused) {
+    EXPECT_THROW(timeout(std::chrono::duration<double>(std::nan(""))), copse::invalid_duration);
+    EXPECT_THROW(with_timeout(std::chrono::duration<float>(std::nanf("")), [] {}), copse::invalid_duration);
+    EXPECT_EQ(hub::current().stats().timers, 0u);
+}
+
+// rule 57
+TEST_F(Timeout, ABodyThatNeverWaitsIsNeverInterruptedAndNothingFiresLater) {
+    {
+        const timeout limit(1s);
+        time.advance(5s);
+    }
+    sleep(10s);
+    EXPECT_EQ(hub::current().stats().timers, 0u);
+}
+
+// rule 58: the clock is looked at in a turn
+TEST_F(Timeout, ABodyThatOverranIsInterruptedAtTheNextTurnNotByAYieldBefore) {
+    sleep(1ns);
+    const timeout limit(1s);
+    time.advance(5s);
+    log("burnt");
+    yield();
+    log("after-yield");
+    EXPECT_THROW(sleep(1h), timeout_expired);
+    EXPECT_EQ(log.text(), "burnt after-yield");
+}
+
+// rule 59
+TEST_F(Timeout, AnOuterThatIsShorterPassesThroughTheInner) {
+    const auto f = spawn([this] {
+        const timeout outer(1s);
+        try {
+            const timeout inner(2s);
+            try {
+                sleep(1h);
+            } catch (const timeout_expired& e) {
+                log(inner.threw(e) ? "inner" : "foreign");
+                throw;
+            }
+        } catch (const timeout_expired& e) {
+            log(outer.threw(e) ? "outer" : "?");
+        }
+        sleep(5s);
+        log("on");
+    });
+    f.get();
+    EXPECT_EQ(log.text(), "foreign outer on");
+}
+
+// rule 60, KL12
+TEST_F(Timeout, Fault_KL12_NestedOnesOfEqualLengthAreThrownInTheOrderOfTheirStart) {
+    const auto f = spawn([this] {
+        const timeout outer(1s);
+        const timeout inner(1s);
+        for (int i = 0; i < 2; ++i) {
+            try {
+                sleep(1h);
+            } catch (const timeout_expired& e) {
+                log(outer.threw(e) ? "outer" : inner.threw(e) ? "inner" : "?");
+            }
+        }
+    });
+    f.get();
+    EXPECT_EQ(log.text(), "outer inner");
+    EXPECT_EQ(time.elapsed(), 1s);
+}
+
+// KL12
+TEST_F(Timeout, Fault_KL12_TheOuterMayFireInsideTheHandlerOfTheInner) {
+    const auto f = spawn([this] {
+        const timeout outer(2s);
+        try {
+            const timeout inner(1s);
+            try {
+                sleep(1h);
+            } catch (const timeout_expired& e) {
+                log(inner.threw(e) ? "inner" : "?");
+                sleep(1h);
+            }
+        } catch (const timeout_expired& e) {
+            log(outer.threw(e) ? "outer" : "?");
+        }
+    });
+    f.get();
+    EXPECT_EQ(log.text(), "inner outer");
+    EXPECT_EQ(time.elapsed(), 2s);
+}
+
+// rule 62: the timeout wins over what a fiber of the same deadline would have done, and the permit is still there
+TEST_F(Timeout, Fault_KL11_DueInTheTurnOfAReleaseWinsAndThePermitStays) {
+    copse::semaphore permits(0);
+    spawn([&] {
+        sleep(1s);
+        permits.release();
+    });
+    const auto f = spawn([&] {
+        const timeout limit(1s);
+        permits.acquire();
+    });
+    EXPECT_THROW(f.get(), timeout_expired);
+    EXPECT_EQ(permits.available(), 1);
+}
+
+// rule 63
+TEST_F(Timeout, Fault_KL11_AWakeThatIsQueuedBeatsADeadlineThatPassesThen) {
+    copse::semaphore permits(0);
+    const auto f = spawn([&] {
+        const timeout limit(1s);
+        permits.acquire();
+        return limit.expired();
+    });
+    yield();
+    permits.release();
+    time.advance(2s);
+    EXPECT_FALSE(f.get());
+    sleep(5s);
+    EXPECT_EQ(permits.available(), 0);
+}
+
+// decision 3: acquired, and expired in the same turn: completes, and is thrown at the next wait
+TEST_F(Timeout, Fault_KL11_AcquiredInTheSameTurnCompletesAndIsThrownAtTheNextWait) {
+    copse::semaphore permits(0);
+    const auto f = spawn([&] {
+        const timeout limit(1s);
+        permits.acquire();
+        log("acquired");
+        EXPECT_TRUE(limit.expired());
+        yield();
+        log("never");
+    });
+    yield();
+    time.advance(2s);
+    // A turn in which both come: the posted release first, then the timers.
+    hub::current().post([&] { permits.release(); });
+    permits.release();
+    sleep(1ns);
+    EXPECT_THROW(f.get(), timeout_expired);
+    EXPECT_EQ(log.text(), "acquired");
+    EXPECT_EQ(permits.available(), 1);
+}
+
+// rule 64
+TEST_F(WithTimeout, GivesItsFallbackOnlyForItsOwn) {
+    EXPECT_EQ(with_timeout(1s, [] { return sleep(2s), 1; }, 7), 7);
+    EXPECT_EQ(with_timeout(3s, [] { return sleep(2s), 1; }, 7), 1);
+    const timeout outer(1s);
+    EXPECT_THROW(with_timeout(5s, [] { return sleep(2s), 1; }, 7), timeout_expired);
+}
+
+TEST_F(WithTimeout, GivesWhatTheBodyGives) {
+    int target = 0;
+    with_timeout(1s, [&]() -> int& { return target; }) = 4;
+    EXPECT_EQ(target, 4);
+    EXPECT_EQ(*with_timeout(1s, [] { return std::make_unique<int>(3); }), 3);
+    EXPECT_THROW(with_timeout(1s, [] { sleep(2s); }), timeout_expired);
+    EXPECT_EQ(what_is_thrown_by([] { with_timeout(1s, [] { throw std::runtime_error("body"); }); }), "body");
+    EXPECT_EQ(hub::current().stats().timers, 0u);
+}
+
+// rule 65 changed
+TEST_F(Timeout, StartArmsTheFullLengthAgain) {
+    timeout limit(150ms);
+    for (int i = 0; i < 5; ++i) {
+        sleep(40ms);
+        limit.cancel();
+        limit.start();
+    }
+    EXPECT_THROW(sleep(1h), timeout_expired);
+    EXPECT_EQ(time.elapsed(), 350ms);
+}
+
+// rule 66
+TEST_F(Timeout, OneThatOutlivesItsFiberExpiresHarmlessly) {
+    std::unique_ptr<timeout> limit;
+    spawn([&] { limit = std::make_unique<timeout>(1s); }).get();
+    yield();
+    sleep(2s);
+    EXPECT_TRUE(limit->expired());
+    limit.reset();
+    EXPECT_EQ(hub::current().stats().timers, 0u);
+}
+
+// rule 67
+TEST_F(Timeout, MayBeCancelledByAnotherFiber) {
+    timeout* limit = nullptr;
+    const auto f = spawn([&] {
+        timeout mine(1s);
+        limit = &mine;
+        sleep(5s);
+        return 1;
+    });
+    yield();
+    limit->cancel();
+    EXPECT_EQ(f.get(), 1);
+}
+
+// rule 67: it has completed the wait; taking it back then must not look like a permit
+TEST_F(Timeout, CancelledByAnotherFiberAfterItExpiredDoesNotFakeAPermit) {
+    copse::semaphore permits(0);
+    timeout* limit = nullptr;
+    const auto meddler = spawn([&] {
+        sleep(1s);
+        limit->cancel();  // runs in the turn of the deadline, before the victim does
+        log("cancelled");
+    });
+    const auto victim = spawn([&] {
+        timeout mine(1s);
+        limit = &mine;
+        try {
+            permits.acquire();
+            log("acquired");
+        } catch (const timeout_expired&) {
+            log("expired");
+        }
+    });
+    meddler.join();
+    victim.kill();
+    EXPECT_TRUE(log.text() == "cancelled expired" || log.text() == "cancelled") << log.text();
+}
+
+TEST_F(Timeout, CancelledByAnotherFiberAfterItExpiredDoesNotFakeALock) {
+    copse::mutex m;
+    timeout* limit = nullptr;
+    const auto meddler = spawn([&] {
+        sleep(1s);
+        limit->cancel();
+    });
+    m.lock();
+    const auto victim = spawn([&] {
+        timeout mine(1s);
+        limit = &mine;
+        m.lock();
+        m.unlock();
+    });
+    meddler.join();
+    victim.kill();
+    EXPECT_TRUE(victim.killed() || copse_test::what_is_thrown_by([&] { victim.get(); }) == "timeout of 1 s expired");
+    EXPECT_TRUE(m.locked());
+    m.unlock();
+}
+
+// decision 9
+TEST_F(TimeoutSerial, IsNeverUsedTwice) {
+    std::set<std::uint64_t> seen;
+    for (int i = 0; i < 100; ++i) {
+        timeout limit(1h);
+        EXPECT_TRUE(seen.insert(limit.serial()).second);
+        limit.start();
+        EXPECT_TRUE(seen.insert(limit.serial()).second);
+    }
+}
+
+TEST_F(TimeoutSerial, AStoredExceptionMatchesNoLaterScopeAtTheSameAddress) {
+    std::optional<timeout> limit(std::in_place, 1s);
+    std::optional<timeout_expired> stored;
+    try {
+        sleep(1h);
+    } catch (const timeout_expired& e) {
+        EXPECT_TRUE(limit->threw(e));
+        stored = e;
+    }
+    limit->start();
+    EXPECT_FALSE(limit->threw(*stored));
+    limit.reset();
+    limit.emplace(1s);
+    EXPECT_FALSE(limit->threw(*stored));
+}
+
+TEST_F(TimeoutSerial, ACancelledOneLeavesNothingBehindWhenKeptBack) {
+    const auto f = spawn([] {
+        {
+            const copse::shield s;
+            timeout limit(1s);
+            sleep(2s);
+            limit.cancel();
+            EXPECT_TRUE(limit.expired());
+        }
+        sleep(1s);
+    });
+    f.get();
+}
+
+}  // namespace
