@@ -60,7 +60,7 @@ void process_commands() {
 int main() {
     event_loop loop;
     // [wiring]
-    copse::greenlet parser(&process_commands);
+    copse::greenlet parser(process_commands);
     parser.switch_to();  // runs it to its first read_key
     loop.on_key = [&](char key) {
         parser.switch_to(key);

@@ -36,7 +36,7 @@ struct says_when_destroyed {
 
 int main() {
     // [raise]
-    copse::greenlet worker(&work);
+    copse::greenlet worker(work);
     worker.switch_to();
     worker.switch_to();
     int done = worker.raise(std::invalid_argument("no paper")).as<int>();

@@ -30,18 +30,15 @@ int walk(const node& here) {
     if (here.size < 0) throw std::runtime_error(here.name + " cannot be read");
     int size = here.size;
     for (const node& child : here.inside) {
-        // Its parent would be the current greenlet anyway.
-        copse::greenlet visitor({.name = child.name, .parent = copse::greenlet::current()},
-                                [&child] { return walk(child); });
-        size += visitor.switch_to().as<int>();  // it ends there and continues here
+        copse::greenlet visitor({.name = child.name}, [&child] { return walk(child); });
+        size += visitor.switch_to().as<int>();  // it ends there and continues here, in its parent
     }
     return size;
 }
 // [/walk]
 
 int size_of(const node& root) {
-    copse::greenlet visitor([&root] { return walk(root); });
-    visitor.set_name(root.name);
+    copse::greenlet visitor({.name = root.name}, [&root] { return walk(root); });
     return visitor.switch_to().as<int>();
 }
 

@@ -46,8 +46,7 @@ int main() {
 
     // …and with the types fixed in advance it does not compile.
     copse::typed_greenlet<int(int)> doubler([](auto send, int n) {
-        while (n != 0) n = send(2 * n);
-        return 0;
+        for (;;) n = send(2 * n);
     });
     std::cout << doubler.switch_to(4) << ' ' << doubler.switch_to(21) << '\n';
 }

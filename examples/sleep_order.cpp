@@ -29,7 +29,7 @@ void func3() {
 }
 
 int main() {
-    const auto fibers = {copse::spawn(&foo), copse::spawn(&bar), copse::spawn(&func3)};
+    const auto fibers = {copse::spawn(foo), copse::spawn(bar), copse::spawn(func3)};
     copse::join_all(fibers);
 }
 // [/whole]

@@ -24,7 +24,7 @@ void synchronous(std::chrono::milliseconds length) {
 
 void asynchronous(std::chrono::milliseconds length) {
     std::vector<copse::fiber<void>> fibers;
-    for (int i = 0; i < tasks; ++i) fibers.push_back(copse::spawn(&task, length));
+    for (int i = 0; i < tasks; ++i) fibers.push_back(copse::spawn(task, length));
     copse::join_all(fibers);
 }
 // [/both]

@@ -62,14 +62,9 @@ unsigned spawn_line(const core& c) noexcept { return c.is(trait_fiber) ? static_
 
 detail::fiber_core& any_fiber::block(const char* operation) const
 {
-    using namespace detail;
-    core& c = handle_access::of(handle_);
-    if (&c == &nobody) throw empty_handle(std::string(operation) + " through an empty fiber handle");
-    if (c.owner != this_thread.state) {
-        if (c.owner->exited()) throw thread_exited(std::string(operation) + ": the thread of " + to_string(handle_) + " has exited");
-        throw wrong_thread(std::string(operation) + ": " + to_string(handle_) + " belongs to another thread");
-    }
-    return static_cast<fiber_core&>(c);
+    detail::core& c = detail::handle_access::of(handle_);
+    if (&c == &detail::nobody || c.owner != detail::this_thread.state) [[unlikely]] detail::refuse(handle_, operation);
+    return static_cast<detail::fiber_core&>(c);
 }
 
 bool any_fiber::ready() const { return block("ready").is_dead(); }

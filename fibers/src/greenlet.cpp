@@ -26,17 +26,15 @@ constexpr std::size_t stack_unit = 4096;
 core& owned(const greenlet& g, const char* operation)
 {
     core& c = handle_access::of(g);
-    if (&c == &nobody) throw empty_handle(std::string(operation) + " through an empty greenlet handle");
-    if (c.owner == this_thread.state) return c;
-    if (c.owner->exited()) throw thread_exited(std::string(operation) + ": the thread of " + to_string(g) + " has exited");
-    throw wrong_thread(std::string(operation) + ": " + to_string(g) + " belongs to another thread");
+    if (&c == &nobody || c.owner != this_thread.state) [[unlikely]] refuse(g, operation);
+    return c;
 }
 
 // The block behind a handle, for what may be asked from everywhere.
 core& named(const greenlet& g, const char* operation)
 {
     core& c = handle_access::of(g);
-    if (&c == &nobody) throw empty_handle(std::string(operation) + " through an empty greenlet handle");
+    if (&c == &nobody) [[unlikely]] refuse(g, operation);
     return c;
 }
 
@@ -81,6 +79,15 @@ struct trace_of_stack final : visitor {
 };
 
 }  // namespace
+
+void refuse(const greenlet& g, const char* operation)
+{
+    if (g.empty()) throw empty_handle(std::string(operation) + " through an empty handle");
+    const core& c = handle_access::of(g);
+    if (c.owner->exited()) throw thread_exited(std::string(operation) + ": the thread of " + to_string(g) + " has exited");
+    throw wrong_thread(std::string(operation) + ": " + to_string(g) + " belongs to another thread (its main is " +
+                       to_string(c.owner->main.self) + ", this thread's is " + to_string(thread_state::here().main.self) + ")");
+}
 
 void* allocate_block(std::size_t size)
 {

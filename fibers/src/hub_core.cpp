@@ -127,7 +127,7 @@ core* hub_core::prepare_fiber(fiber_core& f) noexcept
     return &f;
 }
 
-// Step 1 of a wake-up: somebody takes a turn because nothing is ready, or because 64 dispatches have gone by.
+// Somebody takes a turn because nothing is ready, or because 64 dispatches have gone by.
 void hub_core::turn() noexcept
 {
     do {

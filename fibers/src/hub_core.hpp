@@ -196,7 +196,7 @@ unsigned spawn_line(const core& c) noexcept;
 void request_end(fiber_core& f) noexcept;
 
 /// An interrupt is about to be thrown in `self`.
-void note_thrown(core& self, const interrupt& thrown) noexcept;
+void note_thrown(core& self, const interrupt& thrown) noexcept;  // only its address counts
 
 /// Ends a fiber that could not be started.
 void fail_unstarted(fiber_core& f, std::exception_ptr error) noexcept;

@@ -23,15 +23,6 @@ void throw_not_switchable(const core& target)
     throw not_switchable("switch_to: " + to_string(target.self) + describe_wait(target));
 }
 
-void check_owner(const core& named, const thread_state& state)
-{
-    if (&named == &nobody) throw empty_handle("switch_to or raise through an empty greenlet handle");
-    if (named.owner == &state) return;
-    if (named.owner->exited()) throw thread_exited("switch_to: the thread of " + to_string(named.self) + " has exited");
-    throw wrong_thread("switch_to: " + to_string(named.self) + " belongs to another thread (its main is " +
-                       to_string(named.owner->main.self) + ", this thread's is " + to_string(state.main.self) + ")");
-}
-
 // Rules 17, 30, 32: who really continues when `named` is entered.
 core& nearest_living(core& named, value& payload, std::exception_ptr& exception)
 {
@@ -169,7 +160,7 @@ value transfer(thread_state& state, core& self, core& target)
 value enter(core& named, value payload, std::exception_ptr exception)
 {
     thread_state& state = thread_state::here();
-    check_owner(named, state);
+    if (&named == &nobody || named.owner != &state) refuse(&named == &nobody ? greenlet() : named.self, "switch_to or raise");
     greenlet held = handle_access::share(named);  // what runs below may drop the caller's handle
     if (state.has_mail()) state.open_mail();
     state.settle_gate();

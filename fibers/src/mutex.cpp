@@ -8,7 +8,7 @@ namespace copse {
 
 bool timed_mutex::wait_by(std::int64_t deadline)
 {
-    if (owner_ == detail::this_thread.current) throw error("mutex: locked again by its owner, which would wait for itself");
+    if (owner_ == detail::this_thread.current->id) throw error("mutex: locked again by its owner, which would wait for itself");
     detail::wait w("mutex", this, detail::gain::something);
     waiting_.push_back(w);
     return detail::park(w, deadline) == detail::cause::satisfied;
@@ -45,7 +45,7 @@ struct relock {
 
 bool condition_variable::wait_by(std::unique_lock<mutex>& lock, std::int64_t deadline)
 {
-    if (!lock.owns_lock() || lock.mutex()->owner_ != detail::this_thread.current) {
+    if (!lock.owns_lock() || lock.mutex()->owner_ != detail::current_id()) {
         throw not_owner("condition_variable: wait without holding the lock");
     }
     detail::attend();

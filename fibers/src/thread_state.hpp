@@ -132,6 +132,9 @@ private:
     std::vector<freed_block> freed_;  // guarded by mail_
 };
 
+/// Throws for a handle that is empty or belongs to another thread: empty_handle, thread_exited, wrong_thread.
+[[noreturn]] void refuse(const greenlet& g, const char* operation);
+
 /// Ends the process: an invariant of ours is broken, or a rule that has no exception.
 [[noreturn]] void fatal(const char* what) noexcept;
 

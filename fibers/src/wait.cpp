@@ -23,10 +23,10 @@ void time_out(timer& t) { complete(static_cast<wait&>(t), cause::timed_out); }
 [[noreturn]] void throw_first_interrupt(core& self)
 {
     interrupt& first = *self.interrupts;
-    self.interrupts = std::exchange(first.next, nullptr);
-    if (self.interrupts == nullptr) self.attention &= static_cast<std::uint8_t>(~attend_interrupt);
+    std::exception_ptr error = std::move(first.error);
+    withdraw(self, first);
     note_thrown(self, first);
-    std::rethrow_exception(std::exchange(first.error, nullptr));
+    std::rethrow_exception(std::move(error));
 }
 
 // Leaves the stack until this greenlet is taken from the ready queue. errno belongs to the thread: it is kept across.
@@ -55,6 +55,12 @@ void attend_now()
     if (self.interrupts != nullptr && may_interrupt(self)) throw_first_interrupt(self);
 }
 
+std::uint64_t make_current_id()
+{
+    thread_state::here();
+    return this_thread.current->id;
+}
+
 cause park(wait& w, std::int64_t deadline)
 {
     hub_core& hub = hub_core::here();
@@ -68,10 +74,9 @@ cause park(wait& w, std::int64_t deadline)
     leave(hub, self);
     self.waiting = nullptr;
     if (w.ended == cause::satisfied && (w.acquires == gain::something || self.attention == 0)) [[likely]] return w.ended;
-    if (w.ended == cause::failed) std::rethrow_exception(std::move(w.error));
-    if (self.interrupts != nullptr && (w.ended == cause::interrupted || w.acquires == gain::nothing) && may_interrupt(self)) {
-        throw_first_interrupt(self);
-    }
+    if (w.by != nullptr) note_thrown(self, *w.by);
+    if (w.error != nullptr) std::rethrow_exception(std::move(w.error));
+    if (self.interrupts != nullptr && w.acquires == gain::nothing && may_interrupt(self)) throw_first_interrupt(self);
     return w.ended;
 }
 
@@ -96,11 +101,18 @@ bool fail(wait& w, std::exception_ptr error) noexcept
 
 void deliver(core& c, interrupt& i) noexcept
 {
+    wait* w = c.waiting;
+    if (w != nullptr && w->ended == cause::open && may_interrupt(c)) {
+        // From here on it is on its way: ending its scope elsewhere does not take it back.
+        w->error = std::move(i.error);
+        w->by = &i;
+        complete(*w, cause::interrupted);
+        return;
+    }
     interrupt** last = &c.interrupts;
     while (*last != nullptr) last = &(*last)->next;
     *last = &i;
     c.attention |= attend_interrupt;
-    if (c.waiting != nullptr && c.waiting->ended == cause::open && may_interrupt(c)) complete(*c.waiting, cause::interrupted);
 }
 
 void withdraw(core& c, interrupt& i) noexcept

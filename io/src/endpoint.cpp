@@ -33,12 +33,28 @@ endpoint make(const Address& address, socklen_t size = sizeof(Address)) {
     return endpoint::from_native(reinterpret_cast<const sockaddr*>(&address), size);
 }
 
+/// As it may stand in a message: what is not printable, as \x1b.
+std::string printable(std::string_view text)
+{
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string shown;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte >= ' ' && byte < 0x7f) {
+            shown += c;
+        } else {
+            shown += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
+        }
+    }
+    return shown;
+}
+
 std::uint32_t parse_zone(std::string_view text, const std::string& zone) {
     std::uint32_t number = 0;
     const auto [end, error] = std::from_chars(zone.data(), zone.data() + zone.size(), number);
     if (error == std::errc() && end == zone.data() + zone.size()) return number;
     number = zone.size() < IF_NAMESIZE ? ::if_nametoindex(zone.c_str()) : 0;
-    if (number == 0) refuse_text(text, "no interface is called \"" + zone + "\"");
+    if (number == 0) refuse_text(text, "no interface is called \"" + printable(zone) + "\"");
     return number;
 }
 
@@ -51,7 +67,7 @@ endpoint parse_ipv4(std::string_view text) {
     const std::string host(parts.host);
     if (host.find(':') != std::string::npos) refuse_text(text, "an IPv6 address needs brackets, as in [::1]:80");
     if (host.size() != std::strlen(host.c_str()) || ::inet_pton(AF_INET, host.c_str(), &address.sin_addr) != 1) {
-        refuse_text(text, "\"" + host + "\" is no IPv4 address");
+        refuse_text(text, "\"" + printable(host) + "\" is no IPv4 address");
     }
     return make(address);
 }
@@ -72,7 +88,7 @@ endpoint parse_ipv6(std::string_view text) {
         host.resize(percent);
     }
     if (host.size() != std::strlen(host.c_str()) || ::inet_pton(AF_INET6, host.c_str(), &address.sin6_addr) != 1) {
-        refuse_text(text, "\"" + host + "\" is no IPv6 address");
+        refuse_text(text, "\"" + printable(host) + "\" is no IPv6 address");
     }
     return make(address);
 }
@@ -128,8 +144,9 @@ std::strong_ordering compare_whole(const endpoint& a, const endpoint& b) noexcep
 
 }  // namespace
 
-void detail::refuse_text(std::string_view text, const std::string& reason) {
-    throw std::invalid_argument("\"" + std::string(text) + "\" is no endpoint: " + reason);
+void detail::refuse_text(std::string_view text, const std::string& reason)
+{
+    throw std::invalid_argument("\"" + printable(text) + "\" is no endpoint: " + reason);
 }
 
 detail::host_and_port detail::split_port(std::string_view text) {
@@ -151,7 +168,7 @@ detail::host_and_port detail::split_name(std::string_view text) {
     if (is_numeric || parts.host.find(':') != std::string_view::npos) return {};
     // Letters, digits, dots, hyphens, underscores; beyond that the resolver decides, but not about these.
     if (parts.host.find_first_of(std::string_view(" \t\r\n\0/@[]%", 10)) != std::string_view::npos) {
-        refuse_text(text, "\"" + std::string(parts.host) + "\" is no name of a host");
+        refuse_text(text, "\"" + printable(parts.host) + "\" is no name of a host");
     }
     return parts;
 }

@@ -1,5 +1,7 @@
-/// TCP echo over loopback: the server alone on one CPU, a load generator alone on another.
-/// Ratios are to the bare epoll loop of the same round.
+/// TCP echo over loopback: servers on one CPU, a load generator on another.
+///
+/// Each server runs beside the bare epoll loop that it is compared with: both have all their connections, and the load
+/// goes to one and the other in turn, a slice of time each, so that what else the machine does hits both alike.
 
 #include <fcntl.h>
 #include <linux/perf_event.h>
@@ -11,9 +13,12 @@
 #include <copse/fiber.hpp>
 #include <copse/io/socket.hpp>
 
+#include <chrono>
 #include <csignal>
 #include <fstream>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "bench.hpp"
 #include "echo_load.hpp"
@@ -45,9 +50,12 @@ public:
         clock_getcpuclockid(pid_, &clock_);
     }
 
-    ~server_process() {
+    ~server_process() { stop(); }
+
+    void stop() {
+        if (pid_ == 0) return;
         kill(pid_, SIGKILL);
-        waitpid(pid_, nullptr, 0);
+        waitpid(std::exchange(pid_, 0), nullptr, 0);
     }
 
     server_process(const server_process&) = delete;
@@ -127,44 +135,80 @@ struct setting {
     }
 };
 
-struct windows {
-    double warm_up, timed, counted; ///< seconds
+struct lengths {
+    int slices;
+    double slice, counted; ///< seconds
 };
 
-windows lengths() {
-    if (bench::settings().full) return {0.3, 1.2, 0.3};
-    if (bench::settings().quick) return {0.1, 0.3, 0.1};
-    return {0.2, 0.5, 0.1};
+lengths lengths_wanted() {
+    if (bench::settings().full) return {8, 0.25, 0.3};
+    if (bench::settings().quick) return {3, 0.08, 0.1};
+    return {4, 0.1, 0.1};
 }
 
-void measure(const bench::sink& out, const char* who, echo::server serve, const setting& s) {
-    const server_process server(serve, s.message_size + 1024);
+/// A server under load, and what came of it.
+class contestant {
+public:
+    contestant(std::string name, const server_process& server, const setting& s)
+        : name_(std::move(name)), server_(server), load_(server.port(), s.connections, s.message_size) {}
+
+    void run_slice(double seconds) {
+        load_.run_for(0.3 * seconds);
+        const double cpu_before = server_.cpu_ns();
+        const auto start = std::chrono::steady_clock::now();
+        latencies_ += load_.run_for(seconds);
+        wall_ += std::chrono::steady_clock::now() - start;
+        cpu_ns_ += server_.cpu_ns() - cpu_before;
+        load_.drain();
+    }
+
+    void report(const bench::sink& out, const std::string& base) {
+        const auto requests = static_cast<double>(latencies_.count());
+        const auto one = [&](const std::string& what, double value, const char* unit) {
+            out(name_ + ": " + what, value, unit, base + ": " + what);
+        };
+        one("requests", requests / wall_.count(), "1/s");
+        one("server CPU a request", cpu_ns_ / requests, "ns");
+        one("p50", latencies_.microseconds(0.5), "us");
+        one("p99", latencies_.microseconds(0.99), "us");
+        one("p99.9", latencies_.microseconds(0.999), "us");
+        if (const auto calls = calls_a_request()) one("system calls a request", *calls, "");
+    }
+
+private:
+    std::optional<double> calls_a_request() {
+        const syscall_counter calls(server_.pid());
+        if (!calls.works()) return {};
+        const double before = calls.count();
+        const std::uint64_t requests = load_.run_for(lengths_wanted().counted).count() + load_.drain();
+        return (calls.count() - before) / static_cast<double>(requests);
+    }
+
+    std::string name_;
+    const server_process& server_;
+    echo::load load_;
+    echo::histogram latencies_;
+    std::chrono::duration<double> wall_{};
+    double cpu_ns_ = 0;
+};
+
+void measure(const bench::sink& out, const std::string& who, echo::server serve, const setting& s) {
+    // All forks come before the first connection: none inherits any.
+    server_process raw_server(echo::serve_raw, s.message_size + 1024);
+    server_process server(serve, s.message_size + 1024);
     pin(load_cpu);
-    echo::load load(server.port(), s.connections, s.message_size);
-    load.run_for(lengths().warm_up);
-
-    const double cpu_before = server.cpu_ns();
-    const auto start = std::chrono::steady_clock::now();
-    const echo::histogram latencies = load.run_for(lengths().timed);
-    const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - start;
-    const double cpu = server.cpu_ns() - cpu_before;
-
-    const auto requests = static_cast<double>(latencies.count());
-    const auto report = [&](const std::string& what, double value, const char* unit) {
-        out(s.name() + ", " + who + ": " + what, value, unit, s.name() + ", raw: " + what);
-    };
-    report("requests", requests / wall.count(), "1/s");
-    report("server CPU a request", cpu / requests, "ns");
-    report("p50", latencies.microseconds(0.5), "us");
-    report("p99", latencies.microseconds(0.99), "us");
-    report("p99.9", latencies.microseconds(0.999), "us");
-
-    const syscall_counter calls(server.pid());
-    if (!calls.works()) return;
-    load.drain();
-    const double before = calls.count();
-    const std::uint64_t counted = load.run_for(lengths().counted).count() + load.drain();
-    report("system calls a request", (calls.count() - before) / static_cast<double>(counted), "");
+    const std::string base = s.name() + ", raw beside " + who;
+    contestant raw(base, raw_server, s), other(s.name() + ", " + who, server, s);
+    for (int i = 0; i < lengths_wanted().slices; ++i) {
+        const bool raw_first = i % 2 == 0;
+        (raw_first ? raw : other).run_slice(lengths_wanted().slice);
+        (raw_first ? other : raw).run_slice(lengths_wanted().slice);
+    }
+    raw.report(out, base);
+    other.report(out, base);
+    // Before the load goes: that thousands of connections are reset is nothing to report.
+    raw_server.stop();
+    server.stop();
 }
 
 std::vector<setting> settings_to_measure() {
@@ -198,8 +242,10 @@ void echo_from_pool(copse::io::socket& connection, std::size_t) {
     while (auto chunk = connection.recv_pooled()) connection.send_all(chunk.bytes());
 }
 
+/// Pooled buffers are for messages that do not fit the cache a thousand times.
+bool worthwhile(const contender& c, const setting& s) { return c.serve != serve_copse<echo_from_pool> || s.message_size > 1024; }
+
 constexpr contender contenders[] = {
-    {"raw", echo::serve_raw},
     {"copse", serve_copse<echo_from_stack>},
     {"copse pooled", serve_copse<echo_from_pool>},
     {"limit", echo::limit_server::serve},
@@ -216,11 +262,12 @@ void allow_many_descriptors() {
 }  // namespace
 
 int main(int argc, char** argv) {
-    bench::suite suite("TCP echo, one thread; x base: a bare edge-triggered epoll loop in the same round", argc, argv);
+    bench::suite suite("TCP echo, one thread; x base: a bare edge-triggered epoll loop beside it", argc, argv);
     allow_many_descriptors();
     std::signal(SIGPIPE, SIG_IGN);
     for (const setting& s : settings_to_measure())
         for (const contender& c : contenders)
-            suite.add_all(s.name() + ", " + c.name, [=](const bench::sink& out) { measure(out, c.name, c.serve, s); });
-    return suite.run(bench::settings().full ? 5 : 3);
+            if (worthwhile(c, s))
+                suite.add_all(s.name() + ", " + c.name, [=](const bench::sink& out) { measure(out, c.name, c.serve, s); });
+    return suite.run(3);
 }

@@ -29,6 +29,12 @@ public:
         ++count_;
     }
 
+    histogram& operator+=(const histogram& other) {
+        for (std::size_t b = 0; b < buckets_.size(); ++b) buckets_[b] += other.buckets_[b];
+        count_ += other.count_;
+        return *this;
+    }
+
     std::uint64_t count() const { return count_; }
 
     /// The latency that `share` of all were no slower than.

@@ -256,7 +256,7 @@ TEST_F(GreenletRaise, ThrowersHandledExceptionStaysBehind) {
     EXPECT_EQ(log.text(), "target 2 thrower 1");
 }
 
-TEST_F(GreenletRaise, HelperWhosParentIsGRaisesIntoG) {
+TEST_F(GreenletRaise, HelperWhoseParentIsGRaisesIntoG) {
     const greenlet main = greenlet::current();
     greenlet g([&] { log("g: ", what_is_thrown_by([&] { main.switch_to(); })); });
     g.switch_to();

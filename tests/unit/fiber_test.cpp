@@ -7,6 +7,7 @@
 #include "leak_check.hpp"
 #include "worker.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <limits>
@@ -156,6 +157,26 @@ TEST_F(FiberSpawn, DroppingTheHandleDoesNotStopTheFiber) {
     });
     sleep(2s);
     EXPECT_EQ(log.text(), "ran");
+}
+
+// Design §2: a fiber that finishes runs the next unstarted one on its own stack.
+TEST_F(FiberSpawn, OneThatStartsOnAUsedStackMayYieldAlone) {
+    const auto first = spawn([] {});
+    const auto second = spawn([this] {
+        for (int i = 0; i < 3; ++i) yield();
+        sleep(1s);
+        log("second");
+    });
+    join_all(first, second);
+    EXPECT_EQ(log.text(), "second");
+}
+
+TEST_F(FiberSpawn, ManyThatNeverParkShareOneStack) {
+    const std::size_t before = copse::debug::live_stacks();
+    std::size_t most = 0;
+    for (int i = 0; i < 1000; ++i) spawn([&] { most = std::max(most, copse::debug::live_stacks()); });
+    yield();
+    EXPECT_LE(most, before + 1);
 }
 
 // rule 18

@@ -26,18 +26,18 @@ public:
     void lock()
     {
         detail::attend();
-        if (owner_ == nullptr) {
-            owner_ = detail::this_thread.current;
+        if (owner_ == 0) {
+            owner_ = detail::this_thread.current->id;
         } else {
             wait_by(detail::never);
         }
     }
 
     /// Never parks.
-    bool try_lock() noexcept
+    bool try_lock()
     {
-        if (owner_ != nullptr) return false;
-        owner_ = detail::this_thread.current;
+        if (owner_ != 0) return false;
+        owner_ = detail::current_id();
         return true;
     }
 
@@ -59,11 +59,11 @@ public:
     /// Throws:  not_owner if the caller does not hold it.
     void unlock()
     {
-        if (owner_ != detail::this_thread.current) [[unlikely]] throw_not_owner();
+        if (owner_ != detail::current_id()) [[unlikely]] throw_not_owner();
         hand_over();
     }
 
-    bool locked() const noexcept { return owner_ != nullptr; }
+    bool locked() const noexcept { return owner_ != 0; }
 
 private:
     friend class condition_variable;
@@ -72,12 +72,12 @@ private:
     void hand_over() noexcept
     {
         detail::wait* first = waiting_.front();
-        owner_ = first == nullptr ? nullptr : first->who;
+        owner_ = first == nullptr ? 0 : first->who->id;
         if (first != nullptr) detail::complete(*first, detail::cause::satisfied);
     }
     [[noreturn]] static void throw_not_owner();
 
-    detail::core* owner_ = nullptr;
+    std::uint64_t owner_ = 0;  // id of the greenlet that holds it: ids are never used again, addresses are
     detail::wait_list waiting_;
 };
 

@@ -21,6 +21,8 @@
 
 namespace copse::detail {
 
+struct interrupt;
+
 enum class cause : std::uint8_t {
     open,         // not completed
     satisfied,    // got what it waited for
@@ -69,7 +71,8 @@ public:
     std::int64_t since = 0;  // of the hub's clock at its last turn
     /// What else must be undone when it completes, besides its link and its deadline; may be null.
     void (*undo)(wait&) noexcept = nullptr;
-    std::exception_ptr error;  // thrown by park() if it ended as `failed`
+    std::exception_ptr error;  // thrown by park() if it ended as `interrupted` or `failed`
+    const interrupt* by = nullptr;  // which interrupt, for comparison only: its scope may have ended
     const gain acquires;
     cause ended = cause::open;
 };
@@ -123,6 +126,16 @@ void attend_now();
 inline void attend()
 {
     if (this_thread.current->attention != 0) [[unlikely]] attend_now();
+}
+
+/// Out of line: makes the thread's state.
+std::uint64_t make_current_id();
+
+/// The id of the current greenlet, for owners.
+inline std::uint64_t current_id()
+{
+    const std::uint64_t id = this_thread.current->id;
+    return id != 0 ? id : make_current_id();
 }
 
 /// Step 3. Parks the current greenlet until `w` is completed, by the deadline if by nothing else.
