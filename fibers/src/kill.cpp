@@ -165,7 +165,6 @@ departure live_as_fiber(thread_state& state, core& first)
         slot->owner = at;
         at->checker = checker;
         this_thread.current = at;
-        *this_thread.exceptions = exception_state{};
     }
 }
 

@@ -34,6 +34,14 @@ void bind_stack(thread_state& state, core& unstarted)
     unstarted.frame = first_frame(slot->top, size, &begin_life);
 }
 
+void* jump_with_exceptions(thread_state& state, core& self, core& target, void* word) noexcept
+{
+    self.exceptions = std::exchange(*this_thread.exceptions, exception_state{});
+    word = jump_to(state, self, target, word);
+    *this_thread.exceptions = std::exchange(self.exceptions, exception_state{});
+    return word;
+}
+
 void* checked_jump(thread_state& state, core& self, core& target, void* word) noexcept
 {
     auto* mine = static_cast<checked_stack*>(self.checker);

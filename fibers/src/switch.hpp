@@ -13,11 +13,14 @@ void bind_stack(thread_state& state, core& unstarted);
 
 void* checked_jump(thread_state& state, core& self, core& target, void* word) noexcept;
 
+/// For a greenlet that has exceptions in flight or in handlers: takes them off the thread before it leaves, and puts them back.
+void* jump_with_exceptions(thread_state& state, core& self, core& target, void* word) noexcept;
+
 /// Leaves `self`, which can be entered again, for `target`. Returns the word of whoever enters it, when that happens.
 [[gnu::always_inline]] inline void* jump_to(thread_state& state, core& self, core& target, void* word) noexcept
 {
     thread_block& here = this_thread;
-    self.exceptions = *here.exceptions;
+    if (here.exceptions->any()) [[unlikely]] return jump_with_exceptions(state, self, target, word);
     if (state.sanitized) [[unlikely]] {
         word = checked_jump(state, self, target, word);
     } else {
@@ -26,7 +29,6 @@ void* checked_jump(thread_state& state, core& self, core& target, void* word) no
         word = from.word;
     }
     here.current = &self;
-    *here.exceptions = self.exceptions;
     return word;
 }
 
@@ -49,7 +51,6 @@ inline void arrive_first(thread_state& state, core& self, void* from_frame) noex
     core& left = *this_thread.current;
     left.frame = from_frame;
     this_thread.current = &self;
-    *this_thread.exceptions = exception_state{};
     if (state.sanitized) [[unlikely]] {
         announce_arrival(static_cast<checked_stack*>(self.checker), static_cast<checked_stack*>(left.checker));
         forget_stack(std::exchange(state.left_stack, nullptr));

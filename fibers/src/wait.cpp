@@ -29,13 +29,11 @@ void time_out(timer& t) { complete(static_cast<wait&>(t), cause::timed_out); }
     std::rethrow_exception(std::move(error));
 }
 
-// Leaves the stack until this greenlet is taken from the ready queue. errno belongs to the thread: it is kept across.
+// Leaves the stack until this greenlet is taken from the ready queue.
 [[gnu::always_inline]] inline void leave(hub_core& hub, core& self)
 {
-    const int error_number = *this_thread.error_number;
     core& to = hub.next();
     if (&to != &self && jump_to(hub.state, self, to, nullptr) != nullptr) [[unlikely]] receive();
-    *this_thread.error_number = error_number;
 }
 
 }  // namespace
@@ -71,7 +69,9 @@ cause park(wait& w, std::int64_t deadline)
         w.fire = &time_out;
         hub.timers.arm(w, deadline);
     }
+    const int error_number = *this_thread.error_number;  // belongs to the thread: kept across a park
     leave(hub, self);
+    *this_thread.error_number = error_number;
     self.waiting = nullptr;
     if (w.ended == cause::satisfied && (w.acquires == gain::something || self.attention == 0)) [[likely]] return w.ended;
     if (w.by != nullptr) note_thrown(self, *w.by);

@@ -34,10 +34,10 @@ namespace bench {
 
 struct options {
     bool quick = false;
-    bool full = false; ///< what takes minutes too
+    bool full = false;  ///< what takes minutes too
     bool json = false;
     bool wall = false;
-    int rounds = 0; ///< 0: the suite's own number
+    int rounds = 0;  ///< 0: the suite's own number
     std::string filter;
 };
 
@@ -124,7 +124,7 @@ private:
 struct figure {
     std::string name;
     std::string unit;
-    std::string base; ///< the figure it is divided by; empty: none
+    std::string base;  ///< the figure it is divided by; empty: none
     std::vector<double> samples;
 };
 
@@ -293,7 +293,7 @@ private:
         std::printf("\n]}\n");
     }
 
-    static constexpr unsigned longest_job = 60; // seconds; one that hangs is one missing row
+    static constexpr unsigned longest_job = 60;  // seconds; one that hangs is one missing row
 
     std::string title_;
     std::string base_;
@@ -302,4 +302,4 @@ private:
     bool failed_ = false;
 };
 
-} // namespace bench
+}  // namespace bench

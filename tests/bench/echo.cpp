@@ -33,7 +33,7 @@ void pin(int cpu) {
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET(static_cast<unsigned>(cpu), &set);
-    sched_setaffinity(0, sizeof set, &set); // a machine without that CPU: the figures are worse, not wrong
+    sched_setaffinity(0, sizeof set, &set);  // a machine without that CPU: the figures are worse, not wrong
 }
 
 /// A server in a process of its own, from construction to destruction.
@@ -129,21 +129,22 @@ struct setting {
     std::size_t message_size;
 
     std::string name() const {
-        const auto size = message_size < 1024 ? std::to_string(message_size) + " B"
-                                              : std::to_string(message_size / 1024) + " KiB";
+        const auto size =
+            message_size < 1024 ? std::to_string(message_size) + " B" : std::to_string(message_size / 1024) + " KiB";
         return size + " x " + std::to_string(connections);
     }
 };
 
 struct lengths {
     int slices;
-    double slice, counted; ///< seconds
+    double slice, counted;  ///< seconds
 };
 
-lengths lengths_wanted() {
-    if (bench::settings().full) return {8, 0.25, 0.3};
-    if (bench::settings().quick) return {3, 0.08, 0.1};
-    return {4, 0.1, 0.1};
+/// Slices are short, but a few answers of every connection long.
+lengths lengths_for(const setting& s) {
+    const double slice = s.connections > 1000 ? 0.1 : 0.025;
+    const double timed = bench::settings().full ? 2 : bench::settings().quick ? 0.2 : 0.4;
+    return {static_cast<int>(timed / slice), slice, bench::settings().full ? 0.3 : 0.1};
 }
 
 /// A server under load, and what came of it.
@@ -153,7 +154,7 @@ public:
         : name_(std::move(name)), server_(server), load_(server.port(), s.connections, s.message_size) {}
 
     void run_slice(double seconds) {
-        load_.run_for(0.3 * seconds);
+        load_.warm_up(0.3 * seconds);
         const double cpu_before = server_.cpu_ns();
         const auto start = std::chrono::steady_clock::now();
         latencies_ += load_.run_for(seconds);
@@ -162,7 +163,7 @@ public:
         load_.drain();
     }
 
-    void report(const bench::sink& out, const std::string& base) {
+    void report(const bench::sink& out, const std::string& base, double seconds_to_count_calls) {
         const auto requests = static_cast<double>(latencies_.count());
         const auto one = [&](const std::string& what, double value, const char* unit) {
             out(name_ + ": " + what, value, unit, base + ": " + what);
@@ -172,15 +173,15 @@ public:
         one("p50", latencies_.microseconds(0.5), "us");
         one("p99", latencies_.microseconds(0.99), "us");
         one("p99.9", latencies_.microseconds(0.999), "us");
-        if (const auto calls = calls_a_request()) one("system calls a request", *calls, "");
+        if (const auto calls = calls_a_request(seconds_to_count_calls)) one("system calls a request", *calls, "");
     }
 
 private:
-    std::optional<double> calls_a_request() {
+    std::optional<double> calls_a_request(double seconds) {
         const syscall_counter calls(server_.pid());
         if (!calls.works()) return {};
         const double before = calls.count();
-        const std::uint64_t requests = load_.run_for(lengths_wanted().counted).count() + load_.drain();
+        const std::uint64_t requests = load_.run_for(seconds).count() + load_.drain();
         return (calls.count() - before) / static_cast<double>(requests);
     }
 
@@ -199,13 +200,14 @@ void measure(const bench::sink& out, const std::string& who, echo::server serve,
     pin(load_cpu);
     const std::string base = s.name() + ", raw beside " + who;
     contestant raw(base, raw_server, s), other(s.name() + ", " + who, server, s);
-    for (int i = 0; i < lengths_wanted().slices; ++i) {
+    const lengths length = lengths_for(s);
+    for (int i = 0; i < length.slices; ++i) {
         const bool raw_first = i % 2 == 0;
-        (raw_first ? raw : other).run_slice(lengths_wanted().slice);
-        (raw_first ? other : raw).run_slice(lengths_wanted().slice);
+        (raw_first ? raw : other).run_slice(length.slice);
+        (raw_first ? other : raw).run_slice(length.slice);
     }
-    raw.report(out, base);
-    other.report(out, base);
+    raw.report(out, base, length.counted);
+    other.report(out, base, length.counted);
     // Before the load goes: that thousands of connections are reset is nothing to report.
     raw_server.stop();
     server.stop();
@@ -229,7 +231,9 @@ template <void (*Echo)(copse::io::socket&, std::size_t)>
 void serve_copse(std::size_t buffer_size, const echo::tell_port& tell) {
     auto listener = copse::io::listen("127.0.0.1:0", {.backlog = 4096});
     tell(listener.local_endpoint().port());
-    for (;;) copse::spawn([connection = listener.accept().connection, buffer_size]() mutable { Echo(connection, buffer_size); });
+    for (;;)
+        copse::spawn(
+            [connection = listener.accept().connection, buffer_size]() mutable { Echo(connection, buffer_size); });
 }
 
 void echo_from_stack(copse::io::socket& connection, std::size_t buffer_size) {
@@ -243,7 +247,9 @@ void echo_from_pool(copse::io::socket& connection, std::size_t) {
 }
 
 /// Pooled buffers are for messages that do not fit the cache a thousand times.
-bool worthwhile(const contender& c, const setting& s) { return c.serve != serve_copse<echo_from_pool> || s.message_size > 1024; }
+bool worthwhile(const contender& c, const setting& s) {
+    return c.serve != serve_copse<echo_from_pool> || s.message_size > 1024;
+}
 
 constexpr contender contenders[] = {
     {"copse", serve_copse<echo_from_stack>},
@@ -268,6 +274,7 @@ int main(int argc, char** argv) {
     for (const setting& s : settings_to_measure())
         for (const contender& c : contenders)
             if (worthwhile(c, s))
-                suite.add_all(s.name() + ", " + c.name, [=](const bench::sink& out) { measure(out, c.name, c.serve, s); });
+                suite.add_all(s.name() + ", " + c.name,
+                              [=](const bench::sink& out) { measure(out, c.name, c.serve, s); });
     return suite.run(3);
 }

@@ -76,8 +76,9 @@ public:
         for (std::size_t i = 0; i < connections; ++i) {
             open(connections_[i], port);
             // Never more unaccepted connections than the server's backlog holds.
-            if (i % 256 == 255 || i + 1 == connections) wait_until_echoed(i + 1);
+            if (i % 256 == 255) drain();
         }
+        drain();
     }
 
     ~load() {
@@ -92,6 +93,12 @@ public:
 
     load(const load&) = delete;
     load& operator=(const load&) = delete;
+
+    /// Until every connection has had an answer, and for `seconds` at least.
+    void warm_up(double seconds) {
+        const std::uint64_t asked = connections_.size();
+        for (std::uint64_t answered = 0; answered < asked; seconds = 0) answered += run_for(seconds).count();
+    }
 
     /// Keeps every connection busy for `seconds` and returns the latencies of the requests that ended meanwhile.
     histogram run_for(double seconds) {
@@ -114,9 +121,8 @@ public:
 private:
     struct connection {
         int fd = -1;
-        std::size_t offset = 0; ///< of its present message in the text
+        std::size_t offset = 0;  ///< of its present message in the text
         std::size_t got = 0;
-        std::uint64_t requests = 0;
         std::uint64_t sent_at = 0;
     };
 
@@ -139,11 +145,6 @@ private:
         ask(c, now());
     }
 
-    void wait_until_echoed(std::size_t opened) {
-        for (std::size_t i = 0; i < opened; ++i)
-            while (connections_[i].requests == 0) turn();
-    }
-
     void ask_all() {
         for (auto& c : connections_) ask(c, now());
     }
@@ -163,11 +164,11 @@ private:
         if (n < 0 && errno == EAGAIN) return;
         bench::require(n > 0, "the echo server answers");
         const auto size = static_cast<std::size_t>(n);
-        bench::require(std::memcmp(received_.data(), text_.data() + c.offset + c.got, size) == 0, "what comes back is what was sent");
+        bench::require(std::memcmp(received_.data(), text_.data() + c.offset + c.got, size) == 0,
+                       "what comes back is what was sent");
         if ((c.got += size) < message_size_) return;
         const std::uint64_t time = now();
         latencies_.add(time - c.sent_at);
-        ++c.requests;
         --under_way_;
         if (!draining_) ask(c, time);
     }

@@ -39,7 +39,8 @@ inline int listen_anywhere(const tell_port& tell) {
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof at;
     auto* address = reinterpret_cast<sockaddr*>(&at);
-    const bool listening = bind(fd, address, size) == 0 && listen(fd, 4096) == 0 && getsockname(fd, address, &size) == 0;
+    const bool listening =
+        bind(fd, address, size) == 0 && listen(fd, 4096) == 0 && getsockname(fd, address, &size) == 0;
     bench::require(listening, "listen");
     tell(ntohs(at.sin_port));
     return fd;
@@ -95,7 +96,8 @@ struct connection {
 
 class raw_server {
 public:
-    raw_server(std::size_t buffer_size, const tell_port& tell) : buffer_(buffer_size), listener_(listen_anywhere(tell)) {
+    raw_server(std::size_t buffer_size, const tell_port& tell)
+        : buffer_(buffer_size), listener_(listen_anywhere(tell)) {
         watch(epoll_, listener_, EPOLLIN, nullptr);
     }
 

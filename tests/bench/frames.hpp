@@ -9,7 +9,7 @@ namespace bench {
 template <class Operation>
 [[gnu::noinline]] void inner_frame() {
     Operation::run();
-    clobber(); // no tail call
+    clobber();  // no tail call
 }
 
 template <class Operation>
@@ -41,4 +41,4 @@ double ns_per_yield(std::size_t fibers, const std::size_t& others) {
     return result;
 }
 
-} // namespace bench
+}  // namespace bench

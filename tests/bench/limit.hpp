@@ -24,17 +24,16 @@ namespace raw = boost::context::detail;
 [[gnu::always_inline]] inline raw::transfer_t level_jump(void* to, void* data) {
 #if defined(__x86_64__) && !defined(__CET__)
     raw::transfer_t from{};
-    asm volatile(
-        "leaq -128(%%rsp), %%rsp\n\t"
-        "leaq 1f(%%rip), %%rax\n\t"
-        "pushq %%rax\n\t"
-        "jmp jump_fcontext@PLT\n"
-        "1:\n\t"
-        "leaq 128(%%rsp), %%rsp"
-        : "=&a"(from.fctx), "=&d"(from.data), "+D"(to), "+S"(data)
-        :
-        : "rcx", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
-          "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "cc", "memory");
+    asm volatile("leaq -128(%%rsp), %%rsp\n\t"
+                 "leaq 1f(%%rip), %%rax\n\t"
+                 "pushq %%rax\n\t"
+                 "jmp jump_fcontext@PLT\n"
+                 "1:\n\t"
+                 "leaq 128(%%rsp), %%rsp"
+                 : "=&a"(from.fctx), "=&d"(from.data), "+D"(to), "+S"(data)
+                 :
+                 : "rcx", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
+                   "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "cc", "memory");
     return from;
 #else
     return raw::jump_fcontext(to, data);
@@ -60,7 +59,7 @@ public:
 
 private:
     static constexpr std::size_t slab_slots = std::size_t{1} << 17;
-    static constexpr int madv_guard_install = 102; // Linux 6.13; older kernels refuse and the slot stays unguarded
+    static constexpr int madv_guard_install = 102;  // Linux 6.13; older kernels refuse and the slot stays unguarded
 
     void* fresh() {
         if (used_ % slab_slots == 0) slab_ = reserve();
@@ -132,7 +131,7 @@ struct state {
     fiber main;
     fiber* current = &main;
     fiber_list ready;
-    fiber_list blocks; ///< control blocks to use again
+    fiber_list blocks;  ///< control blocks to use again
     stack_pool stacks;
     exception_state* exceptions = static_cast<exception_state*>(copse_bench_exception_globals());
     void (*idle)() = [] { bench::require(false, "a ready fiber"); };
@@ -175,7 +174,7 @@ inline void finish(fiber* f) {
         self.current = next;
         if (!next->context) {
             next->stack = stack;
-            next->context = stack; // any non-null: it is overwritten when the fiber is first left
+            next->context = stack;  // any non-null: it is overwritten when the fiber is first left
             continue;
         }
         self.stacks.release(stack);
@@ -277,4 +276,4 @@ private:
     fiber_list getters_;
 };
 
-} // namespace limit
+}  // namespace limit

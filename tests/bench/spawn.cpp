@@ -170,7 +170,8 @@ int main(int argc, char** argv) {
     add_batch(suite, "copse batch of 1e5, never parking", copse_batch);
     add_batch(suite, "copse batch of 1e5, never parking, kept and joined", [] { copse_run_all(copse_count); });
     add_batch(suite, "copse batch of 1e5, each yields once", copse_batch_yielding);
-    add_batch(suite, "copse batch of 1e5, each sleeps 1 ns, kept and joined", [] { copse_run_all(copse_count_after_sleep); });
+    add_batch(suite, "copse batch of 1e5, each sleeps 1 ns, kept and joined",
+              [] { copse_run_all(copse_count_after_sleep); });
     suite.add("limit spawn + join", [] { return sequence([] { limit::join(limit::spawn(limit_count, nullptr)); }); });
     add_batch(suite, "limit batch of 1e5, never parking", limit_batch);
     add_batch(suite, "limit batch of 1e5, each yields once", limit_batch_yielding);

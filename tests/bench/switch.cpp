@@ -77,8 +77,7 @@ struct limit_yield {
 };
 
 double limit_yields(std::size_t fibers) {
-    for (std::size_t i = 1; i < fibers; ++i)
-        limit::spawn([](void*) { yield_for_ever<limit_yield>(); }, nullptr);
+    for (std::size_t i = 1; i < fibers; ++i) limit::spawn([](void*) { yield_for_ever<limit_yield>(); }, nullptr);
     return bench::ns_per_yield<limit_yield>(fibers, yields_of_others);
 }
 
@@ -138,7 +137,7 @@ void add_yields(bench::suite& suite, const std::string& whose, double (*measure)
         suite.add(whose + ", " + std::to_string(fibers) + " fibers", [=] { return measure(fibers); });
 }
 
-} // namespace
+}  // namespace
 
 int main(int argc, char** argv) {
     bench::suite suite("switch, one way; x base: raw jump_fcontext of the same round", argc, argv);

@@ -55,7 +55,7 @@ struct core_ops {
 
 struct core : ready_node {
     std::atomic<std::uintptr_t> gate{gate_of_nobody};
-    exception_state exceptions;
+    exception_state exceptions;  // its own, while it is left: see jump_with_exceptions
     std::uint8_t attention = 0;
     std::uint8_t traits = 0;
     std::atomic<detail::life> life{life::unstarted};

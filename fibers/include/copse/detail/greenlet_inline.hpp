@@ -164,22 +164,22 @@ template <class... Args>
     std::uintptr_t gate;
     if constexpr (sizeof...(Args) == 0) {
         gate = here.gate.load(std::memory_order_relaxed);
-        if (target->gate.load(std::memory_order_relaxed) != gate) [[unlikely]] return switch_slowly(value());
+        if (target->gate.load(std::memory_order_relaxed) != gate || here.exceptions->any()) [[unlikely]] return switch_slowly(value());
     } else {
         value payload = value::pack(std::forward<Args>(args)...);  // may throw, may even switch: before anything is decided
         gate = here.gate.load(std::memory_order_relaxed);
-        if (target->gate.load(std::memory_order_relaxed) != gate) [[unlikely]] return switch_slowly(std::move(payload));
+        if (target->gate.load(std::memory_order_relaxed) != gate || here.exceptions->any()) [[unlikely]] {
+            return switch_slowly(std::move(payload));
+        }
         ::new (static_cast<void*>(here.inbox)) value(std::move(payload));  // it is empty between switches
         word = detail::word_of_payload();
     }
     detail::core* self = here.current;
-    self->exceptions = *here.exceptions;
     self->gate.store(gate, std::memory_order_relaxed);
     target->gate.store(detail::gate_of_nobody, std::memory_order_relaxed);
     const detail::arrival from = detail::level_jump(target->frame, word, &self->frame);
     here.current->frame = from.frame;
     here.current = self;
-    *here.exceptions = self->exceptions;
     if (from.word == nullptr) return {};
     if (from.word == detail::word_of_payload()) [[likely]] return std::move(*here.inbox);
     return detail::receive();

@@ -14,11 +14,15 @@ struct core;
 struct hub_core;
 class thread_state;
 
-/// The two words behind __cxa_get_globals() (Itanium C++ ABI, 2.2.2). They belong to the thread; a switch exchanges them,
-/// else two greenlets that each switch inside a `catch` would rethrow each other's exceptions.
+/// The two words behind __cxa_get_globals() (Itanium C++ ABI, 2.2.2). They belong to the thread, so they must not go along with a
+/// switch: two greenlets that each switch inside a `catch` would rethrow each other's exceptions. Nearly always they are zero:
+/// who has some takes them off the thread before it leaves and puts them back when it returns, so that they are zero at
+/// every jump.
 struct exception_state {
     void* caught = nullptr;
     unsigned int uncaught = 0;
+
+    bool any() const noexcept { return (reinterpret_cast<std::uintptr_t>(caught) | uncaught) != 0; }
 };
 
 /// A gate that no thread's block ever shows: greenlets that cannot be entered by hand right now have it.
