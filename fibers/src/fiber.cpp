@@ -31,7 +31,7 @@ void start_after(hub_core& hub, fiber_core& f, std::unique_ptr<delayed_start> st
 
 }  // namespace
 
-void file_fiber(fiber_core& f, const core_ops& ops, const spawn_options* with, std::source_location site, std::int64_t delay)
+void file_fiber(fiber_core& f, const core_ops& ops, const spawn_options* with, source_site site, std::int64_t delay)
 {
     hub_core& hub = hub_core::here();
     std::unique_ptr<delayed_start> start = delay > 0 ? std::make_unique<delayed_start>() : nullptr;
@@ -54,9 +54,9 @@ void file_fiber(fiber_core& f, const core_ops& ops, const spawn_options* with, s
     ++hub.spawned;
 }
 
-const char* spawn_file(const core& c) noexcept { return c.is(trait_fiber) ? static_cast<const fiber_core&>(c).site.file_name() : nullptr; }
+const char* spawn_file(const core& c) noexcept { return c.is(trait_fiber) ? static_cast<const fiber_core&>(c).site.file : nullptr; }
 
-unsigned spawn_line(const core& c) noexcept { return c.is(trait_fiber) ? static_cast<const fiber_core&>(c).site.line() : 0; }
+unsigned spawn_line(const core& c) noexcept { return c.is(trait_fiber) ? static_cast<const fiber_core&>(c).site.line : 0; }
 
 }  // namespace detail
 

@@ -92,10 +92,7 @@ void refuse(const greenlet& g, const char* operation)
 void* allocate_block(std::size_t size)
 {
     thread_state& state = thread_state::here();
-    if (state.has_mail()) {
-        state.open_mail();
-        state.settle_gate();
-    }
+    if (state.has_freed()) [[unlikely]] state.take_freed();
     return state.blocks.take(size);
 }
 
@@ -130,6 +127,8 @@ void prepare_block(core& block, const core_ops& ops, const greenlet_options& wit
     block.label = copy_label(with.name);
 }
 
+void attend_mail() { thread_state::here().attend_mail(); }
+
 void throw_null_callable() { throw null_callable("greenlet: the callable is null"); }
 
 void throw_unexpected_payload(const value& first)
@@ -152,10 +151,7 @@ value greenlet::raise() const { return raise_ptr(std::make_exception_ptr(greenle
 const greenlet& greenlet::current()
 {
     detail::thread_state& state = detail::thread_state::here();
-    if (state.has_mail()) [[unlikely]] {
-        state.open_mail();
-        state.settle_gate();
-    }
+    state.attend_mail();
     return detail::this_thread.current->self;
 }
 
@@ -211,7 +207,7 @@ std::uint64_t greenlet::id() const { return detail::named(*this, "id").id; }
 std::size_t greenlet::stack_usage() const
 {
     const detail::core& c = detail::owned(*this, "stack_usage");
-    return c.stack == nullptr ? 0 : detail::stack_pool::high_water(*c.stack);
+    return c.stack == nullptr || !c.is_active() ? 0 : detail::stack_pool::high_water(*c.stack);
 }
 
 std::vector<void*> greenlet::backtrace() const
@@ -220,7 +216,7 @@ std::vector<void*> greenlet::backtrace() const
     detail::trace_of_stack trace;
     if (&c == detail::this_thread.current) {
         trace.visit();
-    } else if (c.is_active()) {
+    } else if (c.is_active() && c.frame != nullptr) {
         detail::show(c, trace);
     }
     trace.addresses.resize(trace.found);

@@ -14,16 +14,17 @@ namespace {
 
 void release_weak(core& block) noexcept
 {
-    if (block.weak.fetch_sub(1, std::memory_order_acq_rel) == 1) block.ops->destroy(block);
+    if (block.weak.load(std::memory_order_acquire) == 1 || block.weak.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        block.ops->destroy(block);
+    }
 }
 
-// Ends a dead or never prepared block. Returns its parent if that has no handle left now.
-core* end_block(core& block) noexcept
+// Lets go of what a dead block holds. Returns its parent if that has no handle left now.
+core* empty_block(core& block) noexcept
 {
     if (block.is(trait_fiber)) last_word(static_cast<fiber_core&>(block));
     core* parent = handle_access::detach(block.parent);
     std::free(std::exchange(block.label, nullptr));
-    release_weak(block);
     if (parent == &nobody || parent->is(trait_eternal)) return nullptr;
     return parent->refs.fetch_sub(1, std::memory_order_acq_rel) == 1 ? parent : nullptr;
 }
@@ -43,12 +44,13 @@ bool is_exit(const std::exception_ptr& exception) noexcept
 
 void bury_unstarted(core& unstarted) noexcept
 {
-    unstarted.life.store(life::dead, std::memory_order_relaxed);
+    unstarted.life.store(life::dead, std::memory_order_release);
     unstarted.ops->drop_callable(unstarted);
 }
 
 bool kill_suspended(thread_state& state, core& victim) noexcept
 {
+    if (!may_interrupt(victim)) return false;  // nothing may be thrown into a destructor, or past a shield
     core& self = *this_thread.current;
     core* const parent = handle_access::detach(victim.parent);
     if (!self.is(trait_eternal)) retain(self);
@@ -66,11 +68,13 @@ bool kill_suspended(thread_state& state, core& victim) noexcept
     } catch (...) {
         state.report(std::current_exception(), victim.self);  // rule 44
     }
+    const bool again = later.error != nullptr && !victim.is_dead();
     if (later.error != nullptr) withdraw(victim, later);
     core* const adopted = handle_access::detach(victim.parent);  // rule 42: the handler's changes are discarded
     handle_access::set_view(victim.parent, parent);
     if (!adopted->is(trait_eternal)) release(*adopted);
-    return victim.is_dead();
+    // It took what it had been given, and has switched away by hand since: now nothing keeps the exit back.
+    return again ? kill_suspended(state, victim) : victim.is_dead();
 }
 
 namespace {
@@ -79,10 +83,7 @@ namespace {
 bool kill_last(thread_state& state, core& victim) noexcept
 {
     retain(victim);
-    const bool given = has_gained(victim);
-    bool dead = kill_suspended(state, victim);
-    if (!dead && given && victim.refs.load(std::memory_order_relaxed) == 1) dead = kill_suspended(state, victim);
-    if (!dead && victim.refs.load(std::memory_order_relaxed) == 1) {
+    if (!kill_suspended(state, victim) && victim.refs.load(std::memory_order_relaxed) == 1) {
         // Rule 45. The reference stays, so that nothing ends a block whose stack is in use.
         state.report(std::make_exception_ptr(error(to_string(victim.self) + " survived the drop of its last handle: it "
                                                    "caught greenlet_exit and switched away")), victim.self);
@@ -93,24 +94,52 @@ bool kill_last(thread_state& state, core& victim) noexcept
 
 }  // namespace
 
-// Walks up through parents in a loop: chains are long (a test has 300 000).
+// Walks up through parents in a loop: chains are long (a test has 300 000). The block of a greenlet that has just died on this
+// stack goes last: it is still current, and what is killed meanwhile comes back to it.
 void last_handle_dropped(core& gone) noexcept
 {
+    core* current = nullptr;
     for (core* block = &gone; block != nullptr;) {
-        thread_state& owner = *block->owner;
-        if (block->is(trait_eternal)) return owner.last_eternal_handle();
-        const bool here = &owner == this_thread.state;
         if (block->is_active()) {
-            if (!here) {
-                owner.send_dropped(*block);
-                return;
+            if (block == this_thread.current) {
+                block->owner->settle_gate();
+                break;
             }
-            if (block == this_thread.current) return owner.settle_gate();
-            if (block->is(trait_lost) || !kill_last(owner, *block)) return;
+            if (block->is(trait_lost) || !kill_last(*block->owner, *block)) break;
         } else if (!block->has_started()) {
             bury_unstarted(*block);
         }
-        block = end_block(*block);
+        core* const parent = empty_block(*block);
+        if (block == this_thread.current) {
+            current = block;
+        } else {
+            release_weak(*block);
+        }
+        block = parent;
+    }
+    if (current != nullptr) release_weak(*current);
+}
+
+// A foreign thread never takes the count of a living block to zero: its owner may be making a handle out of a view. The last
+// reference itself goes into the owner's mail.
+void release_elsewhere(core& c) noexcept
+{
+    thread_state& owner = *c.owner;
+    if (c.is(trait_eternal)) return owner.release_eternal(c);
+    std::uint32_t refs = c.refs.load(std::memory_order_relaxed);
+    while (refs > 1) {
+        if (c.refs.compare_exchange_weak(refs, refs - 1, std::memory_order_acq_rel)) return;
+    }
+    const life at = c.life.load(std::memory_order_acquire);
+    const bool told = !c.is(trait_fiber) || static_cast<fiber_core&>(c).error == nullptr || static_cast<fiber_core&>(c).marked(mark_observed);
+    if ((at == life::started || !told) && owner.send_dropped(c)) return;
+    if (c.refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    if (at == life::unstarted) bury_unstarted(c);
+    core* const parent = empty_block(c);
+    release_weak(c);
+    if (parent != nullptr) {
+        retain(*parent);
+        release_elsewhere(*parent);  // its references belong to blocks of the same thread: it can be the last one
     }
 }
 

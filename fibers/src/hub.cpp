@@ -37,7 +37,7 @@ fiber_info info_of(const detail::core& c, std::int64_t now)
     if (!info.waits_for.empty()) info.waited = std::chrono::nanoseconds(now - c.waiting->since);
     if (!c.is(detail::trait_fiber)) return info;
     const auto& f = static_cast<const detail::fiber_core&>(c);
-    if (f.site.line() != 0) info.spawned_at = std::string(f.site.file_name()) + ":" + std::to_string(f.site.line());
+    if (f.site.line != 0) info.spawned_at = std::string(f.site.file) + ":" + std::to_string(f.site.line);
     info.spawned_by = f.spawner;
     return info;
 }

@@ -19,14 +19,8 @@ constexpr std::int64_t grace_at_the_end = 1'000'000'000;  // for fibers that are
 
 callback::callback(std::function<void()> f) : run(std::move(f)) { frame = reinterpret_cast<void*>(frame_of_callback); }
 
-hub_core::hub_core(thread_state& of) : state(of), greenlet_core(attend_hub), driver_(make_plain_driver())
+hub_core::hub_core(thread_state& of) : state(of), greenlet_core(of.hub_greenlet), driver_(make_plain_driver())
 {
-    greenlet_core.owner = &of;
-    greenlet_core.traits = trait_eternal;
-    greenlet_core.id = state.next_id();
-    greenlet_core.life.store(life::started, std::memory_order_relaxed);
-    handle_access::set_view(greenlet_core.self, &greenlet_core);
-    handle_access::set_view(greenlet_core.parent, &state.main);
     looked_at = driver_->now();
     door_->hub = this;
 }
@@ -48,7 +42,9 @@ hub_core::~hub_core()
     }
     while (callbacks_ != nullptr) delete std::exchange(callbacks_, static_cast<callback*>(callbacks_->next_ready));
     if (greenlet_core.stack != nullptr) state.stacks->give(greenlet_core.stack);
-    forget_stack(static_cast<checked_stack*>(greenlet_core.checker));
+    forget_stack(static_cast<checked_stack*>(std::exchange(greenlet_core.checker, nullptr)));
+    greenlet_core.stack = nullptr;
+    greenlet_core.frame = nullptr;
 }
 
 hub_core& hub_core::make()
@@ -75,12 +71,20 @@ core& hub_core::next_by_turn() noexcept
     return take(*first_);
 }
 
-// What has no frame: an unstarted fiber, or a callback. If it leads nowhere, the next one.
-core& hub_core::prepare(ready_node& node) noexcept
+// What has no frame: an unstarted fiber, or a callback. If it leads nowhere, the next one does.
+core& hub_core::prepare(ready_node& without_frame) noexcept
 {
-    const bool is_callback = reinterpret_cast<std::uintptr_t>(node.frame) == frame_of_callback;
-    core* to = is_callback ? prepare_callback(static_cast<callback&>(node)) : prepare_fiber(static_cast<fiber_core&>(node));
-    return to != nullptr ? *to : next();
+    for (ready_node* node = &without_frame;;) {
+        core* to = static_cast<core*>(node);
+        if (reinterpret_cast<std::uintptr_t>(node->frame) == frame_of_callback) {
+            to = prepare_callback(static_cast<callback&>(*node));
+        } else if (node->frame == nullptr) {
+            to = prepare_fiber(static_cast<fiber_core&>(*node));
+        }
+        if (to != nullptr) return *to;
+        if (first_ == nullptr || --budget_ == 0) turn();
+        node = &pop();
+    }
 }
 
 core* hub_core::prepare_callback(callback& c) noexcept
@@ -131,12 +135,15 @@ core* hub_core::prepare_fiber(fiber_core& f) noexcept
 void hub_core::turn() noexcept
 {
     do {
-        if (ending_ && return_to_main()) break;
+        if (ending_ && return_to_main()) {
+            budget_ = dispatches_per_turn;
+            break;
+        }
         ++turns_;
         dispatched_ += (dice_ ? 1 : dispatches_per_turn) - budget_;
         budget_ = dice_ ? 1 : dispatches_per_turn;
         take_posts();
-        if (state.has_mail()) bury_mail();
+        if (state.has_dropped()) bury_mail();
         if (first_ != nullptr) {
             driver_->poll();  // what is ready outside comes before what has timed out
         } else if (may_be_woken()) {
@@ -153,7 +160,7 @@ void hub_core::turn() noexcept
 void hub_core::sleep() noexcept
 {
     sleeping_.store(true, std::memory_order_seq_cst);
-    if (posted_.load(std::memory_order_seq_cst) == nullptr && !state.has_mail()) driver_->wait(timers.next_deadline());
+    if (posted_.load(std::memory_order_seq_cst) == nullptr && !state.has_dropped() && may_be_woken()) driver_->wait(timers.next_deadline());
     sleeping_.store(false, std::memory_order_relaxed);
     looked_at = driver_->now();
 }
@@ -181,8 +188,13 @@ void hub_core::fire_timers() noexcept
 // What other threads dropped is killed by a fiber: its clean-up may park.
 void hub_core::bury_mail() noexcept
 {
+    if (undertaker_) return;
     try {
-        copse::spawn(spawn_options{.name = "undertaker"}, [this] { state.open_mail(); });
+        copse::spawn(spawn_options{.name = "undertaker"}, [this] {
+            state.bury_dropped();
+            undertaker_ = false;
+        });
+        undertaker_ = true;
     } catch (...) {
         state.report(std::current_exception(), greenlet_core.self);
     }
@@ -193,7 +205,7 @@ bool hub_core::may_be_woken() const noexcept
     // The deadlines of who waits for nothing to be left are no work.
     const auto deadline_of = [](const wait* w) -> std::size_t { return w != nullptr && w->armed() ? 1 : 0; };
     const std::size_t idle_timers = deadline_of(idler_) + deadline_of(shutdown_);
-    return timers.size() > idle_timers || driver_->watching() != 0 || door_->holders.load(std::memory_order_relaxed) != 0 ||
+    return timers.size() > idle_timers || driver_->watching() != 0 || door_->holders.load(std::memory_order_seq_cst) != 0 ||
            posted_.load(std::memory_order_relaxed) != nullptr;
 }
 

@@ -97,7 +97,7 @@ struct hub_core : hub {
     thread_state& state;
     timer_wheel timers;
     std::int64_t looked_at = 0;  // the clock at the last turn that read it
-    core greenlet_core;
+    core& greenlet_core;  // in the thread's state
     const char* running_callback = nullptr;
     std::size_t unfinished = 0;
     std::uint64_t spawned = 0;
@@ -115,6 +115,14 @@ private:
     static constexpr unsigned dispatches_per_turn = 64;
 
     static hub_core& make();
+
+    ready_node& pop() noexcept
+    {
+        ready_node& node = *first_;
+        first_ = node.next_ready;
+        if (first_ == nullptr) last_ = &first_;
+        return node;
+    }
 
     [[gnu::always_inline]] core& take(ready_node& node) noexcept
     {
@@ -161,6 +169,7 @@ private:
     callback** last_callback_ = &callbacks_;
     wait* idler_ = nullptr;    // run_until_idle
     wait* shutdown_ = nullptr;  // shut_down
+    bool undertaker_ = false;   // a fiber is on its way to what other threads dropped
     bool ending_ = false;       // the thread ends: main kills by hand what is left
     std::int64_t end_of_grace_ = 0;
     std::optional<std::minstd_rand> dice_;

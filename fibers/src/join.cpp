@@ -86,8 +86,7 @@ bool join(fiber_core& f, std::int64_t deadline)
     if (f.is_dead()) return true;
     join_wait w(f);
     f.observers.push_back(w.at_the_end);
-    park(w, deadline);
-    return f.is_dead();
+    return park(w, deadline) == cause::satisfied;  // `f` may be gone
 }
 
 std::size_t join_many(const join_options& with, const any_fiber* const* fibers, std::size_t n)

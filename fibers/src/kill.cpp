@@ -48,11 +48,10 @@ bool is_calm(const fiber_core& f) noexcept
     return state.caught == nullptr && state.uncaught == 0;
 }
 
-void finish(fiber_core& f) noexcept
+// Tells everybody of the end of a fiber that has been marked as dead.
+void tell_end(fiber_core& f) noexcept
 {
     hub_core& hub = *this_thread.hub;
-    mark_dead(hub.state, f);
-    if (f.kill.error != nullptr) withdraw(f, f.kill);
     hub.count_finished();
     if (f.error != nullptr && !f.marked(mark_observed) && f.refs.load(std::memory_order_relaxed) == 1) last_word(f);
     while (observer* o = f.observers.front()) {
@@ -63,13 +62,14 @@ void finish(fiber_core& f) noexcept
 
 void finish_unstarted(fiber_core& f) noexcept
 {
+    mark_dead(*f.owner, f);  // first: what the callable destroys may ask for this kill again, or park
     f.ops->drop_callable(f);
     const bool delayed = f.delay != nullptr;
     if (delayed) {
         this_thread.hub->timers.cancel(*f.delay);
         delete std::exchange(f.delay, nullptr);
     }
-    finish(f);
+    tell_end(f);
     if (delayed) release(f);  // else the ready queue still holds it, and lets go of it when its turn comes
 }
 
@@ -127,8 +127,9 @@ void note_thrown(core& self, const interrupt& thrown) noexcept
 void fail_unstarted(fiber_core& f, std::exception_ptr error) noexcept
 {
     f.error = std::move(error);
+    mark_dead(*f.owner, f);
     f.ops->drop_callable(f);
-    finish(f);
+    tell_end(f);
 }
 
 void last_word(fiber_core& f) noexcept
@@ -146,13 +147,18 @@ departure live_as_fiber(thread_state& state, core& first)
     for (core* at = &first;;) {
         auto& f = static_cast<fiber_core&>(*at);
         run_body(f);
+        ++f.shields;  // nothing is thrown into destructors
         f.ops->drop_callable(f);
-        finish(f);
-        hub.spare = {slot, f.stack_request};
-        f.stack = nullptr;
-        f.checker = nullptr;
-        release(f);  // may end it: what its result's destructor does is done here, on its own stack
+        mark_dead(state, f);
+        tell_end(f);
+        const std::uint32_t request = f.stack_request;
+        if (f.refs.load(std::memory_order_relaxed) != 1) {
+            f.stack = nullptr;
+            f.checker = nullptr;
+        }
+        release(f);  // may end it: what its result's destructor does is done here, on its own stack, and may park
         this_thread.current = &state.grave;
+        hub.spare = {slot, request};
         core& to = hub.next();
         hub.spare.slot = nullptr;
         if (to.frame != nullptr) {
@@ -163,6 +169,7 @@ departure live_as_fiber(thread_state& state, core& first)
         // The next one has not started: it runs right here, on a stack that is warm and already guarded.
         at = &to;
         slot->owner = at;
+        at->frame = slot->top;  // not to be prepared again: its first jump away writes the real one
         at->checker = checker;
         this_thread.current = at;
     }

@@ -57,8 +57,9 @@ value switch_to_self(thread_state& state, core& self, value payload, const std::
 core* heir(thread_state& state, core& dead, outcome& end)
 {
     for (core* to = &handle_access::of(dead.parent);; to = &handle_access::of(to->parent)) {
-        if (to->is_dead()) continue;
+        // An open gate comes first: who has died may still be ending others, and waits for them in a kill.
         if (to->gate.load(std::memory_order_relaxed) == state.gate()) return to;
+        if (to->is_dead()) continue;
         if (hub_core::is_hub(*to)) {
             if (end.exception) state.report(end.exception, dead.self);
             return nullptr;
@@ -101,11 +102,11 @@ outcome run_to_the_end(core& self)
 // Tells who continues, and hands the result over. The block may be gone when it returns.
 core* die(thread_state& state, core& self, outcome end)
 {
+    const greenlet held = handle_access::share(self);  // the last one may end the block, here or on arrival
     mark_dead(state, self);
     core* to = heir(state, self, end);
     self.stack = nullptr;  // its slot and what a sanitizer knows of it go back when it has been left
     self.checker = nullptr;
-    const greenlet held = handle_access::share(self);  // the last one may end the block, here or on arrival
     if (to == nullptr) return nullptr;
     switch_in_flight& flight = state.in_flight;
     flight.payload = std::move(end.result);
@@ -121,6 +122,7 @@ core* die(thread_state& state, core& self, outcome end)
     stack_slot* const slot = self.stack;
     auto* const checker = static_cast<checked_stack*>(self.checker);
     outcome end = run_to_the_end(self);
+    ++self.shields;  // nothing is thrown into destructors
     self.ops->drop_callable(self);  // still inside: what it destroys may switch (rule 25)
     core* heir = die(state, self, std::move(end));
     this_thread.current = &state.grave;
@@ -162,7 +164,7 @@ value enter(core& named, value payload, std::exception_ptr exception)
     thread_state& state = thread_state::here();
     if (&named == &nobody || named.owner != &state) refuse(&named == &nobody ? greenlet() : named.self, "switch_to or raise");
     greenlet held = handle_access::share(named);  // what runs below may drop the caller's handle
-    if (state.has_mail()) state.open_mail();
+    state.attend_mail();
     state.settle_gate();
     core& self = *this_thread.current;
     core& target = nearest_living(named, payload, exception);

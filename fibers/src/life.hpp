@@ -32,12 +32,16 @@ bool kill_suspended(thread_state& state, core& victim) noexcept;
 /// Ends an unstarted greenlet without running it.
 void bury_unstarted(core& unstarted) noexcept;
 
+/// Takes the timeout scopes off a greenlet that has ended, and what they and kills have left pending.
+void drop_limits(core& finished) noexcept;
+
 /// Marks a started one as dead and takes it off the registry.
 inline void mark_dead(thread_state& state, core& finished) noexcept
 {
-    finished.life.store(life::dead, std::memory_order_relaxed);
+    finished.life.store(life::dead, std::memory_order_release);
     finished.gate.store(gate_of_nobody, std::memory_order_relaxed);
     state.strike_off(finished);
+    if (finished.limits != nullptr || finished.interrupts != nullptr) drop_limits(finished);
 }
 
 /// Lets `guest` run on the stack of a suspended or parked greenlet, and comes back.

@@ -68,13 +68,19 @@ thread_local thread_end at_thread_end;
 
 thread_state::thread_state() : last_id(threads_so_far.fetch_add(1, std::memory_order_relaxed) * ids_a_thread)
 {
-    main.owner = this;
-    main.id = next_id();
-    main.traits = trait_eternal;
-    main.life.store(life::started, std::memory_order_relaxed);
+    for (core* eternal : {&main, &hub_greenlet}) {
+        eternal->owner = this;
+        eternal->id = next_id();
+        eternal->traits = trait_eternal;
+        eternal->life.store(life::started, std::memory_order_relaxed);
+        handle_access::set_view(eternal->self, eternal);
+    }
+    hub_greenlet.attention = attend_hub;
+    handle_access::set_view(hub_greenlet.parent, &main);
     grave.owner = this;
     grave.attention = attend_hub;
-    handle_access::set_view(main.self, &main);
+    grave.life.store(life::dead, std::memory_order_relaxed);
+    handle_access::set_view(grave.parent, &main);
     stacks.emplace();
     if (sanitized) main.checker = check_thread_stack();
 }
@@ -106,34 +112,39 @@ thread_state& thread_state::make()
 
 void thread_state::settle_gate() noexcept
 {
-    const bool open = !sanitized && !trace && !has_mail() && this_thread.current->refs.load(std::memory_order_relaxed) != 0;
-    this_thread.gate.store(open ? gate() : gate_shut, std::memory_order_relaxed);
-    if (open && has_mail()) this_thread.gate.store(gate_shut, std::memory_order_relaxed);
+    const bool open = !sanitized && !trace && this_thread.current->refs.load(std::memory_order_relaxed) != 0;
+    // seq_cst: a sender writes the flag, then shuts the gate; here the gate is written, then the flag is read.
+    this_thread.gate.store(open ? gate() : gate_shut, std::memory_order_seq_cst);
+    if (open && has_dropped()) this_thread.gate.store(gate_shut, std::memory_order_relaxed);
 }
 
-void thread_state::open_mail()
+void thread_state::bury_dropped()
 {
-    while (has_mail_.exchange(false, std::memory_order_acq_rel)) {
+    while (has_dropped_.exchange(false, std::memory_order_seq_cst)) {
         std::vector<core*> dropped;
-        std::vector<freed_block> freed;
         {
             const std::lock_guard lock(mail_);
             dropped.swap(dropped_);
-            freed.swap(freed_);
         }
-        for (const freed_block& f : freed) blocks.give(f.memory, f.size);
-        for (core* block : dropped) release(*block);  // the reference that the mail held
+        for (core* block : dropped) release(*block);
     }
+}
+
+void thread_state::take_freed() noexcept
+{
+    const std::lock_guard lock(mail_);
+    has_freed_.store(false, std::memory_order_relaxed);
+    for (const freed_block& f : freed_) blocks.give(f.memory, f.size);
+    freed_.clear();
 }
 
 bool thread_state::send_dropped(core& block) noexcept
 {
     const std::lock_guard lock(mail_);
     if (exited()) return false;
-    retain(block);
     dropped_.push_back(&block);
-    has_mail_.store(true, std::memory_order_release);
-    gate_of_thread_->store(gate_shut, std::memory_order_relaxed);
+    has_dropped_.store(true, std::memory_order_seq_cst);
+    gate_of_thread_->store(gate_shut, std::memory_order_seq_cst);
     if (hub_ != nullptr) hub_->notice_mail();
     return true;
 }
@@ -145,7 +156,7 @@ void thread_state::free_from_elsewhere(void* block, std::size_t size) noexcept
         const std::lock_guard lock(mail_);
         if (!exited()) {
             freed_.push_back({block, size});
-            has_mail_.store(true, std::memory_order_release);
+            has_freed_.store(true, std::memory_order_relaxed);
             return;
         }
         blocks.give(block, size);
@@ -154,19 +165,20 @@ void thread_state::free_from_elsewhere(void* block, std::size_t size) noexcept
     if (last) delete this;
 }
 
-void thread_state::last_eternal_handle() noexcept
+void thread_state::release_eternal(core& eternal) noexcept
 {
     bool last = false;
     {
         const std::lock_guard lock(mail_);
-        last = exited() && unused();
+        last = eternal.refs.fetch_sub(1, std::memory_order_acq_rel) == 1 && exited() && unused();
     }
     if (last) delete this;
 }
 
 bool thread_state::unused() const noexcept
 {
-    return blocks.live() == 0 && main.refs.load(std::memory_order_acquire) == 0 && !keep_for_ever_;
+    return blocks.live() == 0 && main.refs.load(std::memory_order_acquire) == 0 &&
+           hub_greenlet.refs.load(std::memory_order_acquire) == 0 && !keep_for_ever_;
 }
 
 void thread_state::own_hub(std::unique_ptr<hub_core> made)
@@ -186,7 +198,11 @@ void thread_state::end_hub() noexcept
 
 void thread_state::report(const std::exception_ptr& exception, const greenlet& concerned) noexcept
 {
-    if (!on_error) return print(exception, concerned);
+    if (!on_error || this_thread.state != this) return print(exception, concerned);
+    // A handler may be called in the middle of a park: it must not block.
+    core& self = *this_thread.current;
+    const std::uint8_t attention = self.attention;
+    self.attention |= attend_hub;
     try {
         const error_handler handler = on_error;  // it may replace itself
         handler(exception, concerned);
@@ -194,6 +210,7 @@ void thread_state::report(const std::exception_ptr& exception, const greenlet& c
         print(exception, concerned);
         print(std::current_exception(), greenlet());
     }
+    if ((attention & attend_hub) == 0) self.attention &= static_cast<std::uint8_t>(~attend_hub);
 }
 
 void thread_state::end() noexcept
@@ -201,8 +218,11 @@ void thread_state::end() noexcept
     // exit() inside a greenlet: this is its stack, and the others are left as they are.
     if (this_thread.current != &main) return;
     if (this_thread.hub != nullptr) this_thread.hub->shut_down();
-    while (newest_ != nullptr) end_newest();
-    while (has_mail()) open_mail();
+    while (newest_ != nullptr || has_dropped()) {
+        bury_dropped();
+        if (newest_ != nullptr) end_newest();
+    }
+    drop_limits(main);
     trace = nullptr;
     on_error = nullptr;
     end_hub();
@@ -214,14 +234,19 @@ void thread_state::end() noexcept
     this_thread.hub = nullptr;
     main.life.store(life::dead, std::memory_order_relaxed);
     bool last = false;
+    std::vector<core*> late;
     {
         const std::lock_guard lock(mail_);
         exited_.store(true, std::memory_order_release);
         main.refs.fetch_sub(1, std::memory_order_acq_rel);
+        hub_greenlet.refs.fetch_sub(1, std::memory_order_acq_rel);
         for (const freed_block& f : freed_) blocks.give(f.memory, f.size);
         freed_.clear();
-        last = unused();
+        late.swap(dropped_);
+        last = late.empty() && unused();
     }
+    // Dropped while the thread ended: all are dead by now, and the last one may end this state.
+    for (core* block : late) release(*block);
     if (last) delete this;
 }
 
@@ -231,9 +256,9 @@ void thread_state::end_newest() noexcept
     core& victim = *newest_;
     retain(victim);
     if (!victim.has_started()) {
-        strike_off(victim);  // a fiber that never ran
-        bury_unstarted(victim);
-    } else if (!kill_suspended(*this, victim) && !victim.is(trait_lost)) {
+        request_end(static_cast<fiber_core&>(victim));
+    } else if (!kill_suspended(*this, victim) && !victim.is_dead()) {
+        withdraw_wait(victim);
         victim.traits |= trait_lost;
         mark_dead(*this, victim);
         stacks->abandon(std::exchange(victim.stack, nullptr));

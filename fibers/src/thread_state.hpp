@@ -60,16 +60,28 @@ public:
     /// Opens or shuts the thread's gate, as things stand.
     void settle_gate() noexcept;
 
-    /// Does what other threads left for this one: ends or kills what they dropped. May switch.
-    void open_mail();
-    bool has_mail() const noexcept { return has_mail_.load(std::memory_order_relaxed); }
+    /// Kills or ends what other threads dropped. Switches, so never in a turn, on the hub's greenlet, or between two stacks.
+    void bury_dropped();
+    bool has_dropped() const noexcept { return has_dropped_.load(std::memory_order_seq_cst); }
 
-    /// From another thread: leaves a block without handles to its owner. False if the owner has exited.
+    /// The same, where that may be done now.
+    void attend_mail()
+    {
+        if (!has_dropped() || (this_thread.current->attention & attend_hub) != 0) [[likely]] return;
+        bury_dropped();
+        settle_gate();
+    }
+
+    /// Takes back the memory that other threads freed. Runs nothing.
+    void take_freed() noexcept;
+    bool has_freed() const noexcept { return has_freed_.load(std::memory_order_relaxed); }
+
+    /// From another thread: leaves a reference to its owner. False if that has exited.
     bool send_dropped(core& block) noexcept;
     /// From another thread: gives memory back; may end this state if its thread has exited.
     void free_from_elsewhere(void* block, std::size_t size) noexcept;
-    /// The last handle on main or hub was dropped, from whatever thread.
-    void last_eternal_handle() noexcept;
+    /// From another thread, or after the end of this one: drops a handle on main or hub.
+    void release_eternal(core& eternal) noexcept;
     std::uint64_t next_id() noexcept { return ++last_id; }
 
     void own_hub(std::unique_ptr<hub_core> made);
@@ -95,6 +107,7 @@ public:
     bool exited() const noexcept { return exited_.load(std::memory_order_acquire); }
 
     core main;
+    core hub_greenlet;         // the hub's: here, because fibers name it as their parent even when the hub has gone
     core grave;             // current while the stack of a dead greenlet is being left
     core* entering = nullptr;  // who runs on the stack that is about to be entered for the first time
     switch_in_flight in_flight;
@@ -119,7 +132,8 @@ private:
     std::atomic<std::uintptr_t>* gate_of_thread_ = nullptr;
     bool keep_for_ever_ = false;  // an abandoned stack may refer to us
     core* newest_ = nullptr;
-    std::atomic<bool> has_mail_{false};
+    std::atomic<bool> has_dropped_{false};
+    std::atomic<bool> has_freed_{false};
     std::atomic<bool> exited_{false};
 
     std::mutex mail_;

@@ -10,35 +10,44 @@ constinit std::atomic<std::uint64_t> serials{0};
 
 }  // namespace
 
-timeout::timeout(std::int64_t length, std::exception_ptr instead)
-    : fiber_((detail::attend(), detail::hub_core::here(), detail::this_thread.current)), length_(length), instead_(std::move(instead))
-{
+timeout::timeout(std::int64_t length, std::exception_ptr instead) : length_(length), instead_(std::move(instead)) {
+    detail::attend();
+    detail::hub_core::here();
+    of = detail::this_thread.current;
+    next_limit = of->limits;
+    if (next_limit != nullptr) next_limit->previous_limit = this;
+    of->limits = this;
     fire = [](detail::timer& t) { expire(t); };
     start();
 }
 
-void timeout::start()
-{
+timeout::~timeout() {
+    if (of == nullptr) return;
+    cancel();
+    (previous_limit != nullptr ? previous_limit->next_limit : of->limits) = next_limit;
+    if (next_limit != nullptr) next_limit->previous_limit = previous_limit;
+}
+
+void timeout::start() {
     cancel();
     serial_ = serials.fetch_add(1, std::memory_order_relaxed) + 1;
     expired_ = false;
-    if (length_ != detail::never) detail::this_thread.hub->timers.arm(*this, detail::deadline_in(length_));
+    if (of != nullptr && length_ != detail::never) detail::this_thread.hub->timers.arm(*this, detail::deadline_in(length_));
 }
 
-void timeout::cancel() noexcept
-{
+void timeout::cancel() noexcept {
+    if (of == nullptr) return;
     if (armed()) detail::this_thread.hub->timers.cancel(*this);
-    if (interrupt_.error != nullptr) detail::withdraw(*fiber_, interrupt_);
+    if (error != nullptr) detail::withdraw(*of, *this);
 }
 
-void timeout::expire(detail::timer& t) noexcept
-{
+void timeout::expire(detail::timer& t) noexcept {
     auto& self = static_cast<timeout&>(t);
     self.expired_ = true;
-    self.interrupt_.error = self.instead_ != nullptr
-                                ? self.instead_
-                                : std::make_exception_ptr(timeout_expired(self.serial_, std::chrono::nanoseconds(self.length_)));
-    detail::deliver(*self.fiber_, self.interrupt_);
+    self.error = self.instead_ != nullptr
+                     ? self.instead_
+                     : std::make_exception_ptr(timeout_expired(self.serial_, std::chrono::nanoseconds(self.length_)));
+    detail::deliver(*self.of, self);
 }
 
 }  // namespace copse

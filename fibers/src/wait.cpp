@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "hub_core.hpp"
+#include "life.hpp"
 
 namespace copse {
 
@@ -124,6 +125,15 @@ void withdraw(core& c, interrupt& i) noexcept
     }
     i.error = nullptr;
     if (c.interrupts == nullptr) c.attention &= static_cast<std::uint8_t>(~attend_interrupt);
+}
+
+void drop_limits(core& finished) noexcept
+{
+    while (finished.interrupts != nullptr) withdraw(finished, *finished.interrupts);
+    for (time_limit* limit = std::exchange(finished.limits, nullptr); limit != nullptr; limit = limit->next_limit) {
+        if (limit->armed()) this_thread.hub->timers.cancel(*limit);
+        limit->of = nullptr;
+    }
 }
 
 gain withdraw_wait(core& parked) noexcept

@@ -28,7 +28,7 @@ entry& reactor::adopt(int fd, std::uint8_t ready, bool drains) {
     closing(e);
     e.owned = true;
     e.ready = ready;
-    e.drains = drains;
+    e.drains = drains && sys.truthful;
     return e;
 }
 
@@ -42,7 +42,7 @@ bool reactor::rest(const entry& e) {
 // Step 3 for sockets: the first wait registers, once for all.
 bool reactor::await(entry& e, direction d, limit& within, const char* operation) {
     refuse_company(e, d, sharing::one, operation);
-    if (e.registered != registration::edge) [[unlikely]] {
+    if (e.registered != registration::edge || !sys.truthful) [[unlikely]] {  // once more makes epoll look again
         if (epoll_ < 0) open();
         if (const int error = arm_edge(e); error != 0) fail(error, operation, e.fd);
     }

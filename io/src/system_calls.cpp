@@ -49,6 +49,7 @@ constexpr system_calls kernel{
     .epoll_ctl = ::epoll_ctl,
     .epoll_wait = ::epoll_wait,
     .epoll_pwait2 = ::epoll_pwait2,
+    .truthful = true,
 };
 
 }  // namespace

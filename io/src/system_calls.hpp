@@ -37,6 +37,10 @@ struct system_calls {
     int (*epoll_ctl)(int epoll, int op, int fd, epoll_event* event);
     int (*epoll_wait)(int epoll, epoll_event* events, int n, int timeout);
     int (*epoll_pwait2)(int epoll, epoll_event* events, int n, const timespec* timeout, const sigset_t* mask);
+
+    /// The calls behave as the kernel does: a short count on TCP means that there is no more, EAGAIN that an event will tell
+    /// when there is. An injector that makes up either says so, and then neither is believed.
+    bool truthful;
 };
 
 extern constinit system_calls sys;

@@ -257,7 +257,8 @@ TEST_F(GreenletDeath, ExitIsTheOneArgumentOfAnUnstartedParent) {
 TEST_F(GreenletDeath, ArgumentsThenCallableThenDeathThenParent) {
     greenlet g;
     const auto note = [&](const char* what) {
-        return copse_test::at_end([&, what] { log(what, greenlet::current() == g ? ":inside" : ":outside", g.dead() ? ":dead" : ""); });
+        return copse_test::at_end(
+            [&, what] { log(what, greenlet::current() == g ? ":inside" : ":outside", g.dead() ? ":dead" : ""); });
     };
     g = greenlet([&, callable = note("callable")](const copse_test::at_end&) {
         const auto local = note("local");
@@ -270,7 +271,9 @@ TEST_F(GreenletDeath, ArgumentsThenCallableThenDeathThenParent) {
 
 // rule 25
 TEST_F(GreenletDeath, CallableMaySwitchInItsDestructorAndTheResultSurvives) {
-    greenlet g([&, callable = copse_test::at_end([&] { log("destructor ", to_parent("not yet").as<int>()); })] { return "result"; });
+    greenlet g([&, callable = copse_test::at_end([&] { log("destructor ", to_parent("not yet").as<int>()); })] {
+        return "result";
+    });
     EXPECT_EQ(g.switch_to().as<std::string>(), "not yet");
     EXPECT_TRUE(g.active());
     EXPECT_EQ(g.switch_to(3).as<std::string>(), "result");

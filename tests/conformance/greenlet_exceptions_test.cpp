@@ -174,8 +174,7 @@ TEST_F(GreenletExceptions, BothSidesOfASwitchMayUnwind) {
                 log("g:", std::uncaught_exceptions());
             });
             throw 1;
-        } catch (int) {
-        }
+        } catch (int) {}
     });
     g.switch_to();
     try {
@@ -200,8 +199,7 @@ TEST_F(GreenletExceptions, OneThatIsBornAndDiesDuringUnwindingCountsNothing) {
             log("main:", std::uncaught_exceptions());
         });
         throw 1;
-    } catch (int) {
-    }
+    } catch (int) {}
     EXPECT_EQ(log.text(), "g:0 main:1");
 }
 

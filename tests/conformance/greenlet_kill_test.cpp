@@ -96,8 +96,7 @@ TEST_F(GreenletKill, WhatTheVictimReturnsIsNobodys) {
     greenlet victim([] {
         try {
             to_parent();
-        } catch (const greenlet_exit&) {
-        }
+        } catch (const greenlet_exit&) {}
         return 99;
     });
     victim.switch_to();

@@ -1,4 +1,4 @@
-// What keeps a greenlet, and what happens when nothing does any more: order and memory. Rules 10, 40, 41, 46 to 48, 51, 82, 88.
+// What keeps a greenlet, and what happens when nothing does any more: order and memory. Rules 40, 41, 46 to 48, 50, 82.
 // What the killed greenlet may do is in greenlet_kill_test.cpp.
 
 #include <copse/greenlet.hpp>
@@ -6,8 +6,6 @@
 #include "at_end.hpp"
 #include "exceptions.hpp"
 #include "leak_check.hpp"
-#include "sanitizer.hpp"
-#include "worker.hpp"
 
 #include <functional>
 #include <memory>
@@ -25,7 +23,6 @@ using copse_test::to_parent;
 namespace {
 
 class GreenletLifetime : public copse_test::leak_check {};
-class GreenletChain : public copse_test::leak_check {};
 class GreenletSelfDrop : public copse_test::leak_check {};
 class WeakGreenlet : public copse_test::leak_check {};
 
@@ -181,7 +178,8 @@ struct link {
 // `deepest` is called when the teardown has reached the other end.
 std::unique_ptr<link> links(int length, int& alive, std::function<void()> deepest) {
     std::unique_ptr<link> chain;
-    for (int i = 0; i < length; ++i) chain = std::make_unique<link>(std::move(chain), std::exchange(deepest, nullptr), alive);
+    for (int i = 0; i < length; ++i)
+        chain = std::make_unique<link>(std::move(chain), std::exchange(deepest, nullptr), alive);
     return chain;
 }
 
@@ -296,58 +294,6 @@ TEST_F(GreenletSelfDrop, RaisingElsewhereStillArrives) {
     });
     EXPECT_EQ(copse_test::what_is_thrown_by([&] { g.switch_to(); }), "raised");
     EXPECT_EQ(log.text(), "killed");
-}
-
-// rule 88 (U3)
-TEST_F(GreenletChain, OfUnstartedParentsIsBuiltAndDropped) {
-    const int length = copse_test::up_to(300'000);
-    greenlet last([] {});
-    for (int i = 0; i < length; ++i) last = greenlet([] {}, last);
-    last = greenlet();
-}
-
-// rules 17, 21, 88 (U3)
-TEST_F(GreenletChain, OfDeadParentsIsWalkedAndDropped) {
-    const int length = copse_test::up_to(300'000);
-    greenlet last([] {});
-    for (int i = 0; i < length; ++i) last = greenlet([] {}, last);
-    EXPECT_THROW(last.raise(1), int);
-    EXPECT_TRUE(last.parent().dead());
-    EXPECT_EQ(last.switch_to(2).as<int>(), 2);
-    last = greenlet();
-}
-
-// rules 42, 88 (U3)
-TEST_F(GreenletChain, OfSuspendedParentsIsKilledFromItsYoungEnd) {
-    const int length = copse_test::up_to(10'000);
-    const greenlet main = greenlet::current();
-    int next_to_die = length;
-    bool in_order = true;
-    greenlet last;
-    for (int i = 1; i <= length; ++i) {
-        last = greenlet(
-            [&, i] {
-                const at_end local([&, i] { in_order = in_order && next_to_die-- == i; });
-                main.switch_to();
-            },
-            last);
-        last.switch_to();
-    }
-    last = greenlet();
-    EXPECT_EQ(next_to_die, 0);
-    EXPECT_TRUE(in_order);
-}
-
-// rules 37, 88
-TEST_F(GreenletChain, CycleCheckWalksALongOne) {
-    const int length = copse_test::up_to(100'000);
-    const greenlet first([] {});
-    greenlet last = first;
-    for (int i = 0; i < length; ++i) last = greenlet([] {}, last);
-    EXPECT_THROW(first.set_parent(last), copse::parent_cycle);
-    const greenlet other([] {});
-    first.set_parent(other);
-    EXPECT_EQ(first.parent(), other);
 }
 
 TEST_F(WeakGreenlet, DoesNotKeep) {

@@ -26,9 +26,7 @@ namespace {
 class GreenletMachine : public copse_test::leak_check {};
 class GreenletStart : public copse_test::leak_check {};
 
-unsigned sse_rounding() {
-    return _mm_getcsr() & static_cast<unsigned>(_MM_ROUND_MASK);
-}
+unsigned sse_rounding() { return _mm_getcsr() & static_cast<unsigned>(_MM_ROUND_MASK); }
 
 // rule 71
 TEST_F(GreenletMachine, RoundingModeSetInsideStaysInside) {

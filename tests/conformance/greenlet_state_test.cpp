@@ -220,11 +220,11 @@ TEST_F(GreenletHandle, EmptyOneIsRefusedByEverything) {
     EXPECT_FALSE(static_cast<bool>(none));
     const greenlet g([] {});
     const std::vector<std::function<void()>> uses{
-        [&] { none.switch_to(); },    [&] { none.switch_to(1); },   [&] { none.raise(); },
-        [&] { none.raise(1); },       [&] { none.parent(); },       [&] { none.set_parent(g); },
-        [&] { g.set_parent(none); },  [&] { none.started(); },      [&] { none.active(); },
-        [&] { none.dead(); },         [&] { none.is_main(); },      [&] { none.name(); },
-        [&] { none.set_name("x"); },  [&] { none.id(); },           [&] { none.stack_usage(); },
+        [&] { none.switch_to(); },   [&] { none.switch_to(1); }, [&] { none.raise(); },
+        [&] { none.raise(1); },      [&] { none.parent(); },     [&] { none.set_parent(g); },
+        [&] { g.set_parent(none); }, [&] { none.started(); },    [&] { none.active(); },
+        [&] { none.dead(); },        [&] { none.is_main(); },    [&] { none.name(); },
+        [&] { none.set_name("x"); }, [&] { none.id(); },         [&] { none.stack_usage(); },
         [&] { none.backtrace(); }};
     for (const auto& use : uses) EXPECT_THROW(use(), copse::empty_handle) << &use - uses.data();
 }
@@ -246,7 +246,8 @@ TEST_F(GreenletHandle, NamesAreFreeAndNumbersAreUnique) {
     EXPECT_EQ(b.name(), "first");
     b.set_name("");
     EXPECT_EQ(b.name(), "");
-    const std::set<std::uint64_t> ids{a.id(), b.id(), greenlet([] {}).id(), greenlet([] {}).id(), greenlet::current().id()};
+    const std::set<std::uint64_t> ids{a.id(), b.id(), greenlet([] {}).id(), greenlet([] {}).id(),
+                                      greenlet::current().id()};
     EXPECT_EQ(ids.size(), 5U);
 }
 
@@ -259,9 +260,7 @@ TEST_F(GreenletCallable, NullIsRefused) {
     EXPECT_THROW(greenlet({.name = "n"}, std::function<value(value)>()), copse::null_callable);
 }
 
-void plain_function(int n) {
-    to_parent(n + 1);
-}
+void plain_function(int n) { to_parent(n + 1); }
 
 struct counter {
     int calls = 0;
@@ -289,7 +288,8 @@ TEST_F(GreenletCallable, MayBeAnythingThatCanBeCalled) {
 // rule 9
 TEST_F(GreenletCallable, WrongPayloadEndsTheGreenletAndReachesItsParent) {
     greenlet number([&](int) { log("entered"); });
-    EXPECT_EQ(copse_test::what_is_thrown_by([&] { number.switch_to("text"); }), "value holds std::string, asked for int");
+    EXPECT_EQ(copse_test::what_is_thrown_by([&] { number.switch_to("text"); }),
+              "value holds std::string, asked for int");
     EXPECT_TRUE(number.dead());
 
     greenlet pair([&](int, int) { log("entered"); });
@@ -320,9 +320,9 @@ TEST_F(GreenletCallable, WrongPayloadIsNotToldToTheCaller) {
 
 // rule 10
 TEST_F(GreenletCallable, DroppingAnUnstartedOneRunsNothingButDestructors) {
-    greenlet g([&, last = copse_test::at_end([&] { log("destroyed in ", greenlet::current().is_main() ? "main" : "another"); })] {
-        log("ran");
-    });
+    greenlet g([&, last = copse_test::at_end([&] {
+                       log("destroyed in ", greenlet::current().is_main() ? "main" : "another");
+                   })] { log("ran"); });
     log("drop");
     g = greenlet();
     log("after");
@@ -361,9 +361,7 @@ TEST_F(GreenletStack, MoreThanTheMaximumIsRefused) {
 int factorial_while_suspended(int n);
 int (*volatile next_level)(int) = &factorial_while_suspended;  // keeps the compiler from making it a loop
 
-int factorial_while_suspended(int n) {
-    return n == 0 ? to_parent().as<int>() : n * next_level(n - 1);
-}
+int factorial_while_suspended(int n) { return n == 0 ? to_parent().as<int>() : n * next_level(n - 1); }
 
 TEST_F(GreenletStack, BacktraceShowsTheFramesOfASuspendedOne) {
     const auto frames_at_depth = [](int depth) {

@@ -108,8 +108,7 @@ TEST_F(GreenletTrace, TellsValuesFromExceptions) {
     greenlet c = named("c", [] {
         try {
             to_parent();
-        } catch (int) {
-        }
+        } catch (int) {}
     });
     c.switch_to();
     c.raise(1);
@@ -322,10 +321,11 @@ TEST_F(GreenletTrace, ReentrantSwitchOfThreeInFull) {
     log("main:", first.switch_to("c").as<std::string>());
     log("main:", second.switch_to("d").as<std::string>());
     set_trace({});
-    EXPECT_EQ(log.text(), "switched:main>first switched:first>second second:from-trace switched:second>main main:from-second "
-                          "switched:main>first trace:b first:a switched:first>main main:from-first "
-                          "switched:main>first first:c switched:first>main main:first-done "
-                          "switched:main>second second:d switched:second>main main:second-done");
+    EXPECT_EQ(log.text(),
+              "switched:main>first switched:first>second second:from-trace switched:second>main main:from-second "
+              "switched:main>first trace:b first:a switched:first>main main:from-first "
+              "switched:main>first first:c switched:first>main main:first-done "
+              "switched:main>second second:d switched:second>main main:second-done");
 }
 
 // Rule 16: what a callable's destructor switches to in the middle of a death does not touch the result.

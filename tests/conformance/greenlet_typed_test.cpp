@@ -17,7 +17,9 @@ namespace {
 class TypedGreenlet : public copse_test::leak_check {};
 
 template <class G, class... Args>
-concept can_be_sent = requires(const G& g, Args... args) { g.switch_to(args...); };
+concept can_be_sent = requires(const G& g, Args... args) {
+    g.switch_to(args...);
+};
 
 static_assert(can_be_sent<typed_greenlet<int(int)>, int>);
 static_assert(!can_be_sent<typed_greenlet<int(int)>, std::string>);

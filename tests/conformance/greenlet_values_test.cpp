@@ -129,7 +129,7 @@ TEST_F(GreenletPayload, NothingOneAndSeveralArriveAsTheyWerePacked) {
     g.switch_to();
     g.switch_to(1);
     g.switch_to(1, "two");
-    g.switch_to(std::tuple<>());  // told apart from no argument
+    g.switch_to(std::tuple<>());          // told apart from no argument
     g.switch_to(std::tuple(3, "four"s));  // the same as two
     EXPECT_TRUE(g.dead());
 }

@@ -8,7 +8,7 @@
 
 namespace {
 copse::greenlet last;
-}
+}  // namespace
 
 int main() {
     last = copse::greenlet([] {});

@@ -11,7 +11,7 @@
 
 namespace {
 copse::greenlet kept;
-}
+}  // namespace
 
 int main() {
     kept = copse::greenlet([] {

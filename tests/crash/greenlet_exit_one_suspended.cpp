@@ -10,7 +10,7 @@
 
 namespace {
 copse::greenlet kept;
-}
+}  // namespace
 
 int main() {
     kept = copse::greenlet([] {

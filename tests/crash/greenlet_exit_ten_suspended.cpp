@@ -11,7 +11,7 @@
 
 namespace {
 std::vector<copse::greenlet> kept;
-}
+}  // namespace
 
 int main() {
     for (int i = 0; i < 10; ++i) {

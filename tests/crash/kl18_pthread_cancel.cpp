@@ -13,7 +13,7 @@
 
 namespace {
 std::latch inside(1);
-}
+}  // namespace
 
 int main() {
     pthread_t thread{};

@@ -14,7 +14,7 @@
 
 namespace {
 copse::greenlet kept;
-}
+}  // namespace
 
 int main() {
     pthread_t thread{};

@@ -185,7 +185,9 @@ public:
     int waits() const { return waits_; }
 
 private:
-    std::string what() const { return "wait " + std::to_string(number_) + ", disturbance " + std::to_string(static_cast<int>(how_)) + ": "; }
+    std::string what() const {
+        return "wait " + std::to_string(number_) + ", disturbance " + std::to_string(static_cast<int>(how_)) + ": ";
+    }
 
     const copse::fiber<void>& self() const {
         for (const auto& f : fibers_) {
@@ -290,8 +292,8 @@ TEST_P(AtEveryWait, Fault_KL10_NothingIsLostDoubledOrLeft) {
 }
 
 INSTANTIATE_TEST_SUITE_P(KillAndTimeout, AtEveryWait,
-                         testing::Values(disturbance::kill_on_entry, disturbance::kill_in_the_park, disturbance::kill_and_wake,
-                                         disturbance::timeout));
+                         testing::Values(disturbance::kill_on_entry, disturbance::kill_in_the_park,
+                                         disturbance::kill_and_wake, disturbance::timeout));
 
 // P8, rule 39: told before any joiner goes on, and only if nobody observes it
 TEST_F(FiberFailure, Fault_SW01_ThatNobodyCanObserveIsReportedAtOnceBeforeTheJoiners) {

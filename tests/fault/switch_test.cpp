@@ -199,7 +199,8 @@ TEST_F(FaultSwitch, Fault_SW09_EmptyAndMovedFromHandlesAreRefused) {
 
 TEST_F(FaultSwitch, Fault_SW10_SwitchToItselfReturnsTheArguments) {
     greenlet g([] {
-        EXPECT_EQ((greenlet::current().switch_to(1, "two").as<std::tuple<int, std::string>>()), std::tuple(1, std::string("two")));
+        EXPECT_EQ((greenlet::current().switch_to(1, "two").as<std::tuple<int, std::string>>()),
+                  std::tuple(1, std::string("two")));
     });
     g.switch_to();
     EXPECT_TRUE(g.dead());
@@ -278,7 +279,8 @@ TEST_F(FaultSwitch, Fault_SW16_PayloadOfTheWrongTypeIsNeverReinterpreted) {
     EXPECT_THROW(g.switch_to(1L), copse::bad_value_cast);
     greenlet sends_text([] { return "text"; });
     EXPECT_THROW(static_cast<void>(sends_text.switch_to().as<int>()), copse::bad_value_cast);
-    static_assert(!std::is_invocable_v<decltype(&copse::typed_greenlet<int(int)>::switch_to), copse::typed_greenlet<int(int)>, std::string>);
+    static_assert(!std::is_invocable_v<decltype(&copse::typed_greenlet<int(int)>::switch_to),
+                                       copse::typed_greenlet<int(int)>, std::string>);
     EXPECT_EQ(log.text(), "");
 }
 

@@ -54,9 +54,7 @@ private:
     std::size_t descriptors_before_ = open_descriptors();
 };
 
-inline std::span<const std::byte> as_bytes(std::string_view text) {
-    return std::as_bytes(std::span(text));
-}
+inline std::span<const std::byte> as_bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
 
 /// What one receive brings, at most 64 KiB.
 inline std::string recv_text(copse::io::socket& from) {

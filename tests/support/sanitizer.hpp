@@ -35,8 +35,6 @@ inline constexpr bool sanitized = address_sanitized || thread_sanitized;
 inline constexpr int most_live_when_sanitized = thread_sanitized ? 1'000 : 2'000;
 
 /// How many greenlets a test may keep alive at once when it would like `wanted`.
-constexpr int up_to(int wanted) {
-    return sanitized ? std::min(wanted, most_live_when_sanitized) : wanted;
-}
+constexpr int up_to(int wanted) { return sanitized ? std::min(wanted, most_live_when_sanitized) : wanted; }
 
 }  // namespace copse_test

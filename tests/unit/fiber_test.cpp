@@ -1,13 +1,17 @@
-// Spawning, results, joining, and what is refused. gevent rules 14, 18, 23, 33, 35, 40, 41, 113.
+// Spawning, results, joining, and what is refused. gevent rules 14, 18, 33, 35, 40, 41, 113.
 
 #include <copse/fibers.hpp>
 #include <copse/virtual_time.hpp>
 
 #include "exceptions.hpp"
 #include "leak_check.hpp"
+#include "stack_pool.hpp"
 #include "worker.hpp"
 
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <functional>
 #include <limits>
@@ -15,6 +19,7 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 using copse::hub;
@@ -52,9 +57,7 @@ class FiberResult : public FiberFixture {};
 class FiberJoin : public FiberFixture {};
 class FiberMisuse : public FiberFixture {};
 
-int twice(int x) {
-    return 2 * x;
-}
+int twice(int x) { return 2 * x; }
 
 struct adder {
     int base;
@@ -93,7 +96,8 @@ TEST_F(FiberSpawn, ANullCallableIsRefused) {
 TEST_F(FiberSpawn, MovesWhatCanOnlyBeMovedAndCopiesTheRest) {
     auto number = std::make_unique<int>(5);
     const std::string text = "text";
-    auto result = spawn([](std::unique_ptr<int> n, std::string t) { return t + std::to_string(*n); }, std::move(number), text);
+    auto result =
+        spawn([](std::unique_ptr<int> n, std::string t) { return t + std::to_string(*n); }, std::move(number), text);
     EXPECT_EQ(result.get(), "text5");
     EXPECT_EQ(text, "text");
     EXPECT_EQ(spawn([kept = std::make_unique<int>(6)] { return *kept; }).get(), 6);
@@ -137,8 +141,30 @@ TEST_F(FiberSpawn, Fault_ST09_AStackSizeOutOfRangeIsRefusedAndLeavesNothing) {
     }
 }
 
+void* refuse_memory(void* /*where*/, std::size_t /*size*/, int /*access*/, int /*flags*/, int /*file*/, long /*at*/) {
+    errno = ENOMEM;
+    return MAP_FAILED;
+}
+
+// ST05: no stack at the first run: the fiber fails, the hub goes on
+TEST_F(FiberSpawn, Fault_ST05_WithoutAStackTheFiberFailsAndTheOthersGoOn) {
+    const auto token = std::make_shared<int>(1);
+    const auto other = spawn([] { return sleep(1s), 2; });
+    yield();
+    const auto f = spawn({.name = "large", .stack_size = 192 * 1024 * 1024}, [token] { return 1; });
+    const auto calls = copse::detail::stack_calls;
+    copse::detail::stack_calls.mmap = &refuse_memory;
+    f.join();
+    copse::detail::stack_calls = calls;
+    EXPECT_THROW(f.get(), std::system_error);
+    EXPECT_FALSE(f.killed());
+    EXPECT_EQ(token.use_count(), 1);
+    EXPECT_EQ(other.get(), 2);
+}
+
 TEST_F(FiberSpawn, NamesAndIdentity) {
-    const auto f = spawn({.name = "reader"}, [] { return copse::this_fiber::name() + "/" + std::to_string(copse::this_fiber::id()); });
+    const auto f = spawn({.name = "reader"},
+                         [] { return copse::this_fiber::name() + "/" + std::to_string(copse::this_fiber::id()); });
     EXPECT_EQ(f.name(), "reader");
     EXPECT_EQ(f.get(), "reader/" + std::to_string(f.id()));
     f.set_name("was reader");
@@ -253,14 +279,6 @@ TEST_F(FiberResult, OfAKilledFiberIsFiberKilledNotItsExit) {
     EXPECT_TRUE(f.killed());
     EXPECT_FALSE(f.successful());
     EXPECT_EQ(f.exception(), nullptr);
-}
-
-// rule 23: greenlet_exit thrown by hand is the same
-TEST_F(FiberResult, GreenletExitThrownByHandCountsAsKilled) {
-    const auto f = spawn([] { throw copse::greenlet_exit(); });
-    f.join();
-    EXPECT_TRUE(f.killed());
-    EXPECT_THROW(f.get(), copse::fiber_killed);
 }
 
 // rule 14

@@ -41,19 +41,18 @@ TEST_P(IoEndpointGood, IsParsedAndPrinted) {
     EXPECT_EQ(endpoint::from_native(e.native(), e.native_size()), e);
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, IoEndpointGood,
-                         testing::Values(good{"127.0.0.1:8001", AF_INET, 8001, "127.0.0.1:8001"}, good{"0.0.0.0:0", AF_INET, 0, "0.0.0.0:0"},
-                                         good{"255.255.255.255:65535", AF_INET, 65535, "255.255.255.255:65535"},
-                                         good{":80", AF_INET, 80, "0.0.0.0:80"}, good{"1.2.3.4:00080", AF_INET, 80, "1.2.3.4:80"},
-                                         good{"[::1]:80", AF_INET6, 80, "[::1]:80"}, good{"[::]:0", AF_INET6, 0, "[::]:0"},
-                                         good{"[2001:DB8::0:1]:443", AF_INET6, 443, "[2001:db8::1]:443"},
-                                         good{"[::ffff:1.2.3.4]:5", AF_INET6, 5, "[::ffff:1.2.3.4]:5"},
-                                         good{"[fe80::1%1]:5", AF_INET6, 5, "[fe80::1%lo]:5"},
-                                         good{"[fe80::1%lo]:5", AF_INET6, 5, "[fe80::1%lo]:5"},
-                                         good{"[fe80::1%4000000]:5", AF_INET6, 5, "[fe80::1%4000000]:5"},
-                                         good{"unix:/run/x.sock", AF_UNIX, 0, "unix:/run/x.sock"},
-                                         good{"unix:relative", AF_UNIX, 0, "unix:relative"}, good{"unix:@name", AF_UNIX, 0, "unix:@name"},
-                                         good{"unix:/a:80", AF_UNIX, 0, "unix:/a:80"}));
+INSTANTIATE_TEST_SUITE_P(
+    Table, IoEndpointGood,
+    testing::Values(
+        good{"127.0.0.1:8001", AF_INET, 8001, "127.0.0.1:8001"}, good{"0.0.0.0:0", AF_INET, 0, "0.0.0.0:0"},
+        good{"255.255.255.255:65535", AF_INET, 65535, "255.255.255.255:65535"}, good{":80", AF_INET, 80, "0.0.0.0:80"},
+        good{"1.2.3.4:00080", AF_INET, 80, "1.2.3.4:80"}, good{"[::1]:80", AF_INET6, 80, "[::1]:80"},
+        good{"[::]:0", AF_INET6, 0, "[::]:0"}, good{"[2001:DB8::0:1]:443", AF_INET6, 443, "[2001:db8::1]:443"},
+        good{"[::ffff:1.2.3.4]:5", AF_INET6, 5, "[::ffff:1.2.3.4]:5"},
+        good{"[fe80::1%1]:5", AF_INET6, 5, "[fe80::1%lo]:5"}, good{"[fe80::1%lo]:5", AF_INET6, 5, "[fe80::1%lo]:5"},
+        good{"[fe80::1%4000000]:5", AF_INET6, 5, "[fe80::1%4000000]:5"},
+        good{"unix:/run/x.sock", AF_UNIX, 0, "unix:/run/x.sock"}, good{"unix:relative", AF_UNIX, 0, "unix:relative"},
+        good{"unix:@name", AF_UNIX, 0, "unix:@name"}, good{"unix:/a:80", AF_UNIX, 0, "unix:/a:80"}));
 
 struct bad {
     std::string_view text;
@@ -74,22 +73,25 @@ TEST_P(IoEndpointBad, IsRefusedWithTextAndReason) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, IoEndpointBad,
-                         testing::Values(bad{"", "empty"}, bad{"127.0.0.1", "port is missing"}, bad{"127.0.0.1:", "port is missing"},
-                                         bad{"127.0.0.1:65536", "greater than 65535"}, bad{"127.0.0.1:99999999999999999999", "greater than 65535"},
-                                         bad{"127.0.0.1:-1", "no number"}, bad{"127.0.0.1:+1", "no number"}, bad{"127.0.0.1:8x", "no number"},
-                                         bad{"127.0.0.1: 80", "no number"}, bad{"127.0.0.1:80 ", "no number"}, bad{"127.0.0.1:0x50", "no number"},
-                                         bad{"127.0.0:80", "no IPv4 address"}, bad{"127.0.0.256:80", "no IPv4 address"},
-                                         bad{"127.0.0.1.1:80", "no IPv4 address"}, bad{"01.2.3.4.:80", "no IPv4 address"},
-                                         bad{"localhost:80", "no IPv4 address"}, bad{" 127.0.0.1:80", "no IPv4 address"},
-                                         bad{"127.0.0.1\0:80"sv, "no IPv4 address", R"(127.0.0.1\x00:80)"}, bad{"::1", "needs brackets"}, bad{"::1:80", "needs brackets"},
-                                         bad{"[::1", "not closed"}, bad{"[::1:80", "not closed"}, bad{"[::1]", "port is missing"},
-                                         bad{"[::1]:", "port is missing"}, bad{"[::1]80", "between the bracket and the port"},
-                                         bad{"[::1]:80:90", "between the bracket and the port"}, bad{"[::1]]:80", "between the bracket and the port"},
-                                         bad{"[]:80", "no IPv6 address"}, bad{"[127.0.0.1]:80", "no IPv6 address"},
-                                         bad{"[::1::2]:80", "no IPv6 address"}, bad{"[::g]:80", "no IPv6 address"},
-                                         bad{"[fe80::1%]:80", "no interface"}, bad{"[fe80::1%nosuchinterface0]:80", "no interface"},
-                                         bad{"unix:", "missing"}, bad{"unix:@", "missing"}, bad{"unix:a\0b"sv, "zero byte", R"(unix:a\x00b)"}));
+INSTANTIATE_TEST_SUITE_P(
+    Table, IoEndpointBad,
+    testing::Values(
+        bad{"", "empty"}, bad{"127.0.0.1", "port is missing"}, bad{"127.0.0.1:", "port is missing"},
+        bad{"127.0.0.1:65536", "greater than 65535"}, bad{"127.0.0.1:99999999999999999999", "greater than 65535"},
+        bad{"127.0.0.1:-1", "no number"}, bad{"127.0.0.1:+1", "no number"}, bad{"127.0.0.1:8x", "no number"},
+        bad{"127.0.0.1: 80", "no number"}, bad{"127.0.0.1:80 ", "no number"}, bad{"127.0.0.1:0x50", "no number"},
+        bad{"127.0.0:80", "no IPv4 address"}, bad{"127.0.0.256:80", "no IPv4 address"},
+        bad{"127.0.0.1.1:80", "no IPv4 address"}, bad{"01.2.3.4.:80", "no IPv4 address"},
+        bad{"localhost:80", "no IPv4 address"}, bad{" 127.0.0.1:80", "no IPv4 address"},
+        bad{"127.0.0.1\0:80"sv, "no IPv4 address", R"(127.0.0.1\x00:80)"}, bad{"::1", "needs brackets"},
+        bad{"::1:80", "needs brackets"}, bad{"[::1", "not closed"}, bad{"[::1:80", "not closed"},
+        bad{"[::1]", "port is missing"}, bad{"[::1]:", "port is missing"},
+        bad{"[::1]80", "between the bracket and the port"}, bad{"[::1]:80:90", "between the bracket and the port"},
+        bad{"[::1]]:80", "between the bracket and the port"}, bad{"[]:80", "no IPv6 address"},
+        bad{"[127.0.0.1]:80", "no IPv6 address"}, bad{"[::1::2]:80", "no IPv6 address"},
+        bad{"[::g]:80", "no IPv6 address"}, bad{"[fe80::1%]:80", "no interface"},
+        bad{"[fe80::1%nosuchinterface0]:80", "no interface"}, bad{"unix:", "missing"}, bad{"unix:@", "missing"},
+        bad{"unix:a\0b"sv, "zero byte", R"(unix:a\x00b)"}));
 
 TEST(IoEndpoint, UnixNamesHaveALongestLength) {
     const std::string longest(107, 'x');
@@ -156,7 +158,8 @@ TEST(IoEndpoint, PortCanBeSet) {
 
 TEST(IoEndpoint, OrderIsByFamilyAddressPort) {
     std::vector<endpoint> sorted;
-    for (const char* text : {"unix:@a", "unix:/a", "1.2.3.4:5", "1.2.3.4:600", "1.2.3.5:1", "200.0.0.1:1", "[::1]:9", "[::2]:1"}) {
+    for (const char* text :
+         {"unix:@a", "unix:/a", "1.2.3.4:5", "1.2.3.4:600", "1.2.3.5:1", "200.0.0.1:1", "[::1]:9", "[::2]:1"}) {
         sorted.push_back(endpoint::parse(text));
     }
     EXPECT_TRUE(std::is_sorted(sorted.begin(), sorted.end()));
@@ -196,7 +199,8 @@ TEST(IoEndpoint, IsWrittenToStreams) {
 
 // Whatever the text, it is either parsed, and then printed in a form that parses to the same, or refused.
 TEST(IoEndpoint, MutatedTextsNeverDoHarm) {
-    const std::vector<std::string> seeds = {"127.0.0.1:8001", "[fe80::1%lo]:80", "unix:/run/x", "unix:@abc", ":80", "[::ffff:1.2.3.4]:5"};
+    const std::vector<std::string> seeds = {"127.0.0.1:8001",    "[fe80::1%lo]:80", "unix:/run/x", "unix:@abc", ":80",
+                                            "[::ffff:1.2.3.4]:5"};
     const std::string_view alphabet = "0123456789abcdef:.[]%@/ux-+ \0\xff"sv;
     std::mt19937 dice(20'240'101);
     int parsed = 0;

@@ -19,7 +19,8 @@ namespace io = copse::io;
 
 static_assert(std::is_nothrow_move_constructible_v<io::socket> && std::is_nothrow_move_assignable_v<io::socket>);
 static_assert(!std::is_copy_constructible_v<io::socket>);
-static_assert(std::is_nothrow_move_constructible_v<io::pooled_buffer> && !std::is_copy_constructible_v<io::pooled_buffer>);
+static_assert(std::is_nothrow_move_constructible_v<io::pooled_buffer> &&
+              !std::is_copy_constructible_v<io::pooled_buffer>);
 
 namespace {
 
@@ -52,7 +53,8 @@ TEST_F(IoSocket, TcpEchoOverBothFamilies) {
         auto listener = io::listen(where);
         auto server = copse::spawn([&] {
             auto [connection, peer] = listener.accept();
-            while (const std::size_t n = connection.recv(buffer)) connection.send_all(std::span<const std::byte>(buffer).first(n));
+            while (const std::size_t n = connection.recv(buffer))
+                connection.send_all(std::span<const std::byte>(buffer).first(n));
         });
         auto client = io::connect(listener.local_endpoint());
         EXPECT_EQ(client.peer_endpoint(), listener.local_endpoint());
@@ -210,7 +212,8 @@ TEST_F(IoSocket, TimeIsUpForEachVerb) {
     EXPECT_EQ(error_of([&] { listener.accept_until(copse::clock::now()); }), std::errc::timed_out);
     EXPECT_THROW(left.recv_for(buffer, 0s), io::timed_out);
     EXPECT_THROW(left.recv_for(buffer, -1s), io::timed_out);
-    EXPECT_THROW(left.recv_for(buffer, std::chrono::duration<double>(std::numeric_limits<double>::quiet_NaN())), copse::invalid_duration);
+    EXPECT_THROW(left.recv_for(buffer, std::chrono::duration<double>(std::numeric_limits<double>::quiet_NaN())),
+                 copse::invalid_duration);
     right.send_all("later");
     EXPECT_EQ(left.recv_for(buffer, 1h), 5U) << "it is as good as before";
 }
@@ -464,12 +467,12 @@ TEST_F(IoSocket, ClosedOneSaysSo) {
     for (io::socket* s : {&none, &left}) {
         EXPECT_EQ(text_of([&] { s->recv(buffer); }), "recv on a closed socket: Bad file descriptor");
         for (const auto& call : std::initializer_list<std::function<void()>>{
-                 [&] { s->recv_exactly(buffer); }, [&] { s->recv_pooled(); }, [&] { s->try_recv(buffer); }, [&] { s->send("x"); },
-                 [&] { s->send_all("x"); }, [&] { s->try_send("x"); }, [&] { s->accept(); }, [&] { s->try_accept(); },
-                 [&] { s->connect(io::endpoint::loopback(1)); }, [&] { s->bind("127.0.0.1:0"); }, [&] { s->listen(); },
-                 [&] { s->shutdown(io::shut::both); }, [&] { s->set_option(io::no_delay(true)); },
-                 [&] { static_cast<void>(s->get_option<io::no_delay>()); }, [&] { static_cast<void>(s->local_endpoint()); },
-                 [&] { static_cast<void>(s->peer_endpoint()); }}) {
+                 [&] { s->recv_exactly(buffer); }, [&] { s->recv_pooled(); }, [&] { s->try_recv(buffer); },
+                 [&] { s->send("x"); }, [&] { s->send_all("x"); }, [&] { s->try_send("x"); }, [&] { s->accept(); },
+                 [&] { s->try_accept(); }, [&] { s->connect(io::endpoint::loopback(1)); },
+                 [&] { s->bind("127.0.0.1:0"); }, [&] { s->listen(); }, [&] { s->shutdown(io::shut::both); },
+                 [&] { s->set_option(io::no_delay(true)); }, [&] { static_cast<void>(s->get_option<io::no_delay>()); },
+                 [&] { static_cast<void>(s->local_endpoint()); }, [&] { static_cast<void>(s->peer_endpoint()); }}) {
             EXPECT_EQ(error_of(call), std::errc::bad_file_descriptor);
         }
     }
@@ -593,7 +596,8 @@ TEST_F(IoSocket, DualStackUnlessV6Only) {
     io::connect(io::endpoint::loopback(port)).close();
     both.accept();
     auto six = io::listen("[::]:0", {.v6_only = true});
-    EXPECT_EQ(error_of([&] { io::connect(io::endpoint::loopback(six.local_endpoint().port())); }), std::errc::connection_refused);
+    EXPECT_EQ(error_of([&] { io::connect(io::endpoint::loopback(six.local_endpoint().port())); }),
+              std::errc::connection_refused);
 }
 
 TEST_F(IoSocket, ErrorsNameOperationDescriptorAndPeer) {

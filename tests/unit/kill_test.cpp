@@ -20,7 +20,6 @@ using copse::yield;
 using copse_test::at_end;
 using copse_test::error_recorder;
 using copse_test::what_is_thrown_by;
-using copse_test::what_of;
 using namespace std::chrono_literals;
 
 namespace {
@@ -147,6 +146,14 @@ TEST_F(FiberKill, WithAnExceptionIsAFailureOfTheVictim) {
     EXPECT_FALSE(victim.successful());
     EXPECT_EQ(what_is_thrown_by([&] { victim.get(); }), "enough");
     EXPECT_EQ(errors.count(), 0u);
+}
+
+// rule 23: greenlet_exit thrown by hand is the same
+TEST_F(FiberKill, GreenletExitThrownByHandCountsAsKilled) {
+    const auto f = spawn([] { throw copse::greenlet_exit(); });
+    f.join();
+    EXPECT_TRUE(f.killed());
+    EXPECT_THROW(f.get(), copse::fiber_killed);
 }
 
 struct my_exit : greenlet_exit {};
@@ -377,42 +384,6 @@ TEST_F(FiberKill, AfterASwallowedOneTheNextKillIsThrownAgain) {
     EXPECT_TRUE(victim.killed());
     EXPECT_EQ(errors.count(), 2u);
     EXPECT_EQ(log.text(), "swallowed0 swallowed1");
-}
-
-// A catch that ends with another exception did not swallow the kill into nothing: the fiber ends by that exception.
-TEST_F(FiberKill, ReplacedByAnotherExceptionIsAFailure) {
-    error_recorder errors;
-    const auto victim = spawn([] {
-        try {
-            sleep(1h);
-        } catch (const greenlet_exit&) {
-            throw std::runtime_error("clean-up failed");
-        }
-    });
-    yield();
-    victim.kill();
-    EXPECT_FALSE(victim.killed());
-    EXPECT_EQ(what_of(victim.exception()), "clean-up failed");
-    for (std::size_t i = 0; i < errors.count(); ++i) ADD_FAILURE() << errors[i].what;
-}
-
-// Keeping the exception keeps the clean-up open: nothing is reported before it is let go.
-TEST_F(FiberKill, KeptAsAPointerAndThrownOnLaterIsAKill) {
-    error_recorder errors;
-    const auto victim = spawn([] {
-        std::exception_ptr kept;
-        try {
-            sleep(1h);
-        } catch (...) {
-            kept = std::current_exception();
-        }
-        sleep(1s);  // cleans up outside the handler
-        std::rethrow_exception(kept);
-    });
-    yield();
-    victim.kill();
-    EXPECT_TRUE(victim.killed());
-    EXPECT_EQ(errors.count(), 0u);
 }
 
 }  // namespace

@@ -211,9 +211,7 @@ TEST_F(Queue, AKilledPutterTakesItsItemWithIt) {
 
 TEST_F(Queue, AKilledGetterIsPassedOver) {
     queue<int> q(1);
-    const auto getting = [&](char name) {
-        return spawn([&, name] { log(name, q.get()); });
-    };
+    const auto getting = [&](char name) { return spawn([&, name] { log(name, q.get()); }); };
     const auto a = getting('a');
     const auto b = getting('b');
     yield();

@@ -8,6 +8,7 @@
 #include "leak_check.hpp"
 
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -292,6 +293,59 @@ TEST_F(Unwinding, ExceptionsInFlightBelongToTheirFiber) {
     join_all(thrower(1), thrower(2), thrower(3));
     EXPECT_EQ(log.text(), "11 22 33");
     EXPECT_EQ(std::uncaught_exceptions(), 0);
+}
+
+// A catch that ends with another exception did not swallow the kill into nothing: the fiber ends by that exception.
+TEST_F(Unwinding, ReplacedByAnotherExceptionIsAFailure) {
+    error_recorder errors;
+    const auto victim = spawn([] {
+        try {
+            sleep(1h);
+        } catch (const greenlet_exit&) {
+            throw std::runtime_error("clean-up failed");
+        }
+    });
+    yield();
+    victim.kill();
+    EXPECT_FALSE(victim.killed());
+    EXPECT_EQ(copse_test::what_of(victim.exception()), "clean-up failed");
+    for (std::size_t i = 0; i < errors.count(); ++i) ADD_FAILURE() << errors[i].what;
+}
+
+// Keeping the exception keeps the clean-up open: nothing is reported before it is let go.
+TEST_F(Unwinding, KeptAsAPointerAndThrownOnLaterIsAKill) {
+    error_recorder errors;
+    const auto victim = spawn([] {
+        std::exception_ptr kept;
+        try {
+            sleep(1h);
+        } catch (...) {
+            kept = std::current_exception();
+        }
+        sleep(1s);  // cleans up outside the handler
+        std::rethrow_exception(kept);
+    });
+    yield();
+    victim.kill();
+    EXPECT_TRUE(victim.killed());
+    EXPECT_EQ(errors.count(), 0u);
+}
+
+TEST_F(Unwinding, InACatchBlockKeepsTheCaughtException) {
+    const auto catching = [](const char* what) {
+        return spawn([what] {
+            try {
+                throw std::runtime_error(what);
+            } catch (...) {
+                sleep(1s);
+                yield();
+                return copse_test::what_of(std::current_exception());
+            }
+        });
+    };
+    const auto a = catching("a");
+    const auto b = catching("b");
+    EXPECT_EQ(a.get() + b.get(), "ab");
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // The park protocol as greenlets see it: those made by hand that block inside a fiber or in main, what enters them, what drops
-// them. Decision 3; design §3.2, the park protocol.
+// them; and joins of several. Decision 3; design §3.2, the park protocol; gevent rules 31, 43.
 
 #include <copse/fibers.hpp>
 #include <copse/virtual_time.hpp>
@@ -50,6 +50,7 @@ protected:
 class GreenletThatBlocks : public WaitFixture {};
 class ParkedGreenlet : public WaitFixture {};
 class Park : public WaitFixture {};
+class JoinAll : public WaitFixture {};
 
 // The hub resumes exactly the one that blocked.
 TEST_F(GreenletThatBlocks, IsGoneOnWithItselfAndReturnsToItsParent) {
@@ -322,21 +323,67 @@ TEST_F(Park, KeepsErrnoOfEachFiber) {
     errno = 0;
 }
 
-TEST_F(Park, InACatchBlockKeepsTheCaughtException) {
-    const auto catching = [](const char* what) {
-        return spawn([what] {
-            try {
-                throw std::runtime_error(what);
-            } catch (...) {
-                sleep(1s);
-                yield();
-                return copse_test::what_of(std::current_exception());
-            }
-        });
-    };
-    const auto a = catching("a");
-    const auto b = catching("b");
-    EXPECT_EQ(a.get() + b.get(), "ab");
+// gevent rule 43
+TEST_F(JoinAll, WaitsForTheSlowest) {
+    const auto a = spawn([] { return sleep(2s), 1; });
+    const auto b = spawn([] { sleep(1s); });
+    EXPECT_EQ(join_all(a, b), 2u);
+    EXPECT_EQ(time.elapsed(), 2s);
+    EXPECT_EQ(join_all(a, b), 2u);
+    EXPECT_EQ(join_all(copse::join_options{}), 0u);
+    EXPECT_EQ(join_all(std::vector<copse::any_fiber>{}), 0u);
+}
+
+TEST_F(JoinAll, StopsAtItsTimeoutOrItsCount) {
+    std::vector<copse::fiber<void>> all;
+    for (int i = 1; i < 5; ++i) all.push_back(spawn([i] { sleep(std::chrono::seconds(i)); }));
+    EXPECT_EQ(join_all({.count = 0}, all), 0u);
+    EXPECT_EQ(join_all({.timeout = 0s}, all), 0u);
+    EXPECT_EQ(time.elapsed(), 0s);
+    EXPECT_EQ(join_all({.count = 2}, all), 2u);
+    EXPECT_EQ(time.elapsed(), 2s);
+    EXPECT_EQ(join_all({.timeout = 1s}, all), 3u);
+    EXPECT_EQ(join_all({.timeout = 1h, .count = 100}, all), 4u);
+    EXPECT_EQ(time.elapsed(), 4s);
+    EXPECT_EQ(hub::current().stats().timers, 0u);
+}
+
+// rule 43: duplicates count separately
+TEST_F(JoinAll, CountsWhatIsNamedTwiceTwice) {
+    const auto a = spawn([] { sleep(1s); });
+    const auto b = spawn([] { sleep(2s); });
+    EXPECT_EQ(join_all({.count = 2}, a, a, b), 2u);
+    EXPECT_EQ(time.elapsed(), 1s);
+    EXPECT_EQ(join_all(a, b, a, b), 4u);
+}
+
+// rule 43: the first to finish, not the first in the list; the others go on
+TEST_F(JoinAll, RaisesTheFirstFailureInTheOrderOfFinishing) {
+    const auto slow = spawn([] {
+        sleep(2s);
+        throw std::runtime_error("slow");
+    });
+    const auto fast = spawn([] {
+        sleep(1s);
+        throw std::runtime_error("fast");
+    });
+    const auto good = spawn([] { sleep(3s); });
+    EXPECT_EQ(copse_test::what_is_thrown_by([&] { join_all({.raise_error = true}, slow, fast, good); }), "fast");
+    EXPECT_EQ(time.elapsed(), 1s);
+    EXPECT_EQ(join_all(slow, fast, good), 3u);
+    EXPECT_EQ(copse_test::what_of(slow.exception()), "slow");
+}
+
+// rule 31: a wait that was interrupted leaves nothing on those it waited for
+TEST_F(JoinAll, KilledOrTimedOutLeavesNoTrace) {
+    const auto target = spawn([] { sleep(10s); });
+    const auto joiner = spawn([&] { join_all(target, target); });
+    yield();
+    joiner.kill();
+    EXPECT_THROW(copse::with_timeout(1s, [&] { join_all(target); }), copse::timeout_expired);
+    target.join();
+    EXPECT_TRUE(joiner.killed());
+    EXPECT_EQ(time.elapsed(), 10s);
 }
 
 }  // namespace

@@ -10,7 +10,6 @@
 #include <functional>
 #include <iterator>
 #include <optional>
-#include <source_location>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -21,6 +20,7 @@
 #include <copse/detail/fiber_core.hpp>
 #include <copse/greenlet.hpp>
 #include <copse/hub.hpp>
+#include <copse/source_site.hpp>
 
 namespace copse {
 
@@ -28,7 +28,7 @@ namespace copse {
 struct spawn_options {
     std::string name{};          ///< for messages
     std::size_t stack_size = 0;  ///< bytes that can be used, rounded up; 0: `default_stack_size`
-    std::source_location site = std::source_location::current();
+    source_site site = source_site::current();
 };
 
 namespace detail {
@@ -222,7 +222,7 @@ private:
 namespace detail {
 
 /// Files a fresh fiber: name, stack, site, parent, registry, ready queue. Throws before anything is filed.
-void file_fiber(fiber_core& block, const core_ops& ops, const spawn_options* with, std::source_location site, std::int64_t delay);
+void file_fiber(fiber_core& block, const core_ops& ops, const spawn_options* with, source_site site, std::int64_t delay);
 
 template <class R, class Call>
 struct fiber_block : result_room<R> {
@@ -278,7 +278,7 @@ template <class F, class... Args>
 concept fiber_callable = std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>;
 
 template <class F, class... Args>
-auto make_fiber(const spawn_options* with, std::source_location site, std::int64_t delay, F&& f, Args&&... args)
+auto make_fiber(const spawn_options* with, source_site site, std::int64_t delay, F&& f, Args&&... args)
 {
     using result = fiber_result<F, Args...>;
     using call = std::tuple<std::decay_t<F>, std::decay_t<Args>...>;
@@ -306,19 +306,19 @@ auto make_fiber(const spawn_options* with, std::source_location site, std::int64
 /// Cost:    one block of memory; a stack only when it first runs.
 template <class F>
     requires(detail::fiber_callable<F>)
-auto spawn(F&& f, std::source_location site = std::source_location::current())
+auto spawn(F&& f, source_site site = source_site::current())
 {
     return detail::make_fiber(nullptr, site, 0, std::forward<F>(f));
 }
 template <class F, class A>
     requires(detail::fiber_callable<F, A>)
-auto spawn(F&& f, A&& a, std::source_location site = std::source_location::current())
+auto spawn(F&& f, A&& a, source_site site = source_site::current())
 {
     return detail::make_fiber(nullptr, site, 0, std::forward<F>(f), std::forward<A>(a));
 }
 template <class F, class A, class B>
     requires(detail::fiber_callable<F, A, B>)
-auto spawn(F&& f, A&& a, B&& b, std::source_location site = std::source_location::current())
+auto spawn(F&& f, A&& a, B&& b, source_site site = source_site::current())
 {
     return detail::make_fiber(nullptr, site, 0, std::forward<F>(f), std::forward<A>(a), std::forward<B>(b));
 }
@@ -327,7 +327,7 @@ template <class F, class A, class B, class C, class... More>
     requires(detail::fiber_callable<F, A, B, C, More...>)
 auto spawn(F&& f, A&& a, B&& b, C&& c, More&&... more)
 {
-    return detail::make_fiber(nullptr, std::source_location(), 0, std::forward<F>(f), std::forward<A>(a), std::forward<B>(b),
+    return detail::make_fiber(nullptr, source_site(), 0, std::forward<F>(f), std::forward<A>(a), std::forward<B>(b),
                               std::forward<C>(c), std::forward<More>(more)...);
 }
 
@@ -343,7 +343,7 @@ auto spawn(const spawn_options& with, F&& f, Args&&... args)
 /// The fiber becomes ready when `length` is over; a kill before that ends it unstarted.
 template <class Rep, class Period, class F>
     requires(detail::fiber_callable<F>)
-auto spawn_after(std::chrono::duration<Rep, Period> length, F&& f, std::source_location site = std::source_location::current())
+auto spawn_after(std::chrono::duration<Rep, Period> length, F&& f, source_site site = source_site::current())
 {
     return detail::make_fiber(nullptr, site, detail::length_of(length), std::forward<F>(f));
 }
@@ -351,7 +351,7 @@ template <class Rep, class Period, class F, class A, class... More>
     requires(detail::fiber_callable<F, A, More...>)
 auto spawn_after(std::chrono::duration<Rep, Period> length, F&& f, A&& a, More&&... more)
 {
-    return detail::make_fiber(nullptr, std::source_location(), detail::length_of(length), std::forward<F>(f), std::forward<A>(a),
+    return detail::make_fiber(nullptr, source_site(), detail::length_of(length), std::forward<F>(f), std::forward<A>(a),
                               std::forward<More>(more)...);
 }
 

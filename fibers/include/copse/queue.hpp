@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstddef>
 #include <deque>
+#include <exception>
+#include <iterator>
 #include <optional>
 #include <stdexcept>
 #include <utility>
@@ -154,9 +156,20 @@ private:
         if (items_.empty()) return;
         into.emplace(std::move(items_.front()));
         items_.pop_front();
-        if (auto* putter = static_cast<side*>(putters_.front())) {
-            items_.push_back(std::move(*putter->item));
-            detail::complete(*putter, detail::cause::satisfied);
+        admit_putter();
+    }
+
+    // There is room: the longest waiting putter's item comes in. If it cannot be moved, that is the putter's failure.
+    void admit_putter() noexcept
+    {
+        while (auto* putter = static_cast<side*>(putters_.front())) {
+            try {
+                items_.push_back(std::move(*putter->item));
+                detail::complete(*putter, detail::cause::satisfied);
+                return;
+            } catch (...) {
+                detail::fail(*putter, std::current_exception());
+            }
         }
     }
 
@@ -166,10 +179,11 @@ private:
         detail::attend();
         require_open();
         if (put_now(item)) return true;
+        const std::int64_t until = deadline();
         std::optional<T> offered(std::move(item));
         side w("queue put", *this, offered);
         putters_.push_back(w);
-        if (detail::park(w, deadline()) == detail::cause::satisfied) return true;
+        if (detail::park(w, until) == detail::cause::satisfied) return true;
         require_open();
         return false;
     }
@@ -181,9 +195,10 @@ private:
         std::optional<T> item;
         take_now(item);
         if (item || closed_) return item;
+        const std::int64_t until = deadline();
         side w("queue get", *this, item);
         getters_.push_back(w);
-        detail::park(w, deadline());
+        detail::park(w, until);
         return item;
     }
 

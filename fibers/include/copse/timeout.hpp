@@ -1,6 +1,7 @@
 /// Timeouts: scopes that throw in their fiber when they last too long.
 ///
-/// Functions are called on the thread of the greenlet that made the scope.
+/// Functions are called on the thread of the greenlet that made the scope. A scope may be kept elsewhere than on the stack; when its
+/// greenlet has ended it does nothing any more.
 #pragma once
 
 #include <chrono>
@@ -28,7 +29,7 @@ namespace copse {
 ///
 /// Nested scopes behave: each is told by its serial number, and the first deadline is thrown first.
 /// Cost:    two readings of the clock less one; no allocation before it expires.
-class timeout : detail::timer {
+class timeout : detail::time_limit {
 public:
     /// Armed at once, for the current greenlet. A length beyond what a clock can count never expires.
     /// Throws:  invalid_duration for not-a-number; blocking_in_hub in the hub.
@@ -43,7 +44,7 @@ public:
     {
     }
 
-    ~timeout() { cancel(); }
+    ~timeout();
 
     /// Disarms it. What it has thrown already is on its way. May be called from another fiber of the thread.
     void cancel() noexcept;
@@ -66,11 +67,9 @@ private:
     timeout(std::int64_t length, std::exception_ptr instead);
     static void expire(detail::timer& t) noexcept;
 
-    detail::core* const fiber_;
     const std::int64_t length_;
     std::uint64_t serial_ = 0;
     std::exception_ptr instead_;
-    detail::interrupt interrupt_;
     bool expired_ = false;
 };
 

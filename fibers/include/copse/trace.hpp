@@ -16,7 +16,8 @@ enum class trace_event {
 /// throws, tracing ends and what it threw takes the place of what was arriving (rule 62).
 using trace_function = std::function<void(trace_event, const greenlet& from, const greenlet& to)>;
 
-/// Sets this thread's trace function; an empty one ends tracing. Switches of the hub between fibers are traced too.
+/// Sets this thread's trace function; an empty one ends tracing. Switches of the hub between
+/// fibers are not traced: they deliver nothing.
 /// Returns: the one before.
 /// Cost:    while tracing, every switch takes the long way; off, nothing.
 trace_function set_trace(trace_function trace);

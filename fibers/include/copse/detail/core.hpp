@@ -22,6 +22,7 @@ namespace copse::detail {
 
 struct stack_slot;
 struct interrupt;
+struct time_limit;
 class wait;
 
 enum class life : std::uint8_t { unstarted, started, dead };
@@ -63,6 +64,7 @@ struct core : ready_node {
     std::uint32_t stack_request = 0;  // in units of 4 KiB; 0: the default
     detail::wait* waiting = nullptr;  // the open or completed wait that it is parked in
     interrupt* interrupts = nullptr;  // kills and timeouts not yet thrown
+    time_limit* limits = nullptr;     // timeout scopes that name it, which end with it if they live longer
 
     thread_state* owner = nullptr;
     const core_ops* ops = nullptr;

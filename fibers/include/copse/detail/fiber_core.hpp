@@ -3,10 +3,10 @@
 
 #include <cstdint>
 #include <exception>
-#include <source_location>
 
 #include <copse/detail/core.hpp>
 #include <copse/detail/wait.hpp>
+#include <copse/source_site.hpp>
 
 namespace copse::detail {
 
@@ -38,7 +38,7 @@ struct fiber_core : core {
     ring<observer> observers;    // who is told of its end, in the order in which they came
     std::exception_ptr error;    // what escaped from it
     interrupt kill;              // the kill, until it is thrown
-    std::source_location site;   // of the spawn
+    source_site site;            // of the spawn
     delayed_start* delay = nullptr;  // spawned for later, and not yet ready
     std::uint64_t spawner = 0;   // id of the greenlet that spawned it
     kill_phase killing = kill_phase::none;

@@ -59,6 +59,9 @@ void prepare_block(core& block, const core_ops& ops, const greenlet& parent) noe
 
 [[noreturn]] void throw_null_callable();
 
+/// Ends what other threads have dropped.
+void attend_mail();
+
 template <class F>
 struct greenlet_block : core {
     union {
@@ -115,6 +118,7 @@ greenlet make_greenlet(F&& run, const With& with)
     } else {
         if (is_null(run)) throw_null_callable();
         using block_type = greenlet_block<callable>;
+        attend_mail();  // rule 54
         block_room room(sizeof(block_type));
         auto* block = ::new (room.get()) block_type(std::forward<F>(run));
         room.keep();

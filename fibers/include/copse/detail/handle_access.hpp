@@ -16,9 +16,13 @@ void first_handle_again(core& back) noexcept;
 
 inline void retain(core& c) noexcept { c.refs.fetch_add(1, std::memory_order_relaxed); }
 
+/// Out of line: the same on a thread that does not own the block.
+void release_elsewhere(core& c) noexcept;
+
 inline void release(core& c) noexcept
 {
-    // The only owner needs no locked instruction: without a weak handle nobody can make another out of nothing.
+    if (c.owner != this_thread.state) [[unlikely]] return release_elsewhere(c);
+    // The only owner needs no locked instruction: here nobody can make another out of nothing, and elsewhere only from a weak one.
     if (c.refs.load(std::memory_order_acquire) == 1 && c.weak.load(std::memory_order_acquire) == 1) {
         c.refs.store(0, std::memory_order_relaxed);
     } else if (c.refs.fetch_sub(1, std::memory_order_acq_rel) != 1) {

@@ -163,6 +163,13 @@ struct interrupt {
     std::exception_ptr error;  // null: not pending
 };
 
+/// What a timeout scope hangs on its greenlet by.
+struct time_limit : timer, interrupt {
+    core* of = nullptr;  // null once the greenlet has ended
+    time_limit* next_limit = nullptr;
+    time_limit* previous_limit = nullptr;
+};
+
 /// Completes the open wait of `c` with the interrupt, or leaves it pending for the next wait. Owner thread.
 void deliver(core& c, interrupt& i) noexcept;
 

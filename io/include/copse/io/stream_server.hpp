@@ -26,7 +26,7 @@ struct stream_server_options {
     std::chrono::nanoseconds min_delay =
         std::chrono::milliseconds(10);                             ///< the first pause after an accept that failed
     std::chrono::nanoseconds max_delay = std::chrono::seconds(1);  ///< each pause is twice the one before, up to this
-    listen_options listening;                                      ///< when the server makes the listener itself
+    listen_options listening{};                                    ///< when the server makes the listener itself
 };
 
 /// What a server has done so far.

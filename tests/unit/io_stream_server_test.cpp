@@ -1,0 +1,331 @@
+// Servers: who is served, when it stops, what it does when it cannot go on. Rules 135 to 140.
+
+#include "at_end.hpp"
+#include "exceptions.hpp"
+#include "io_leak_check.hpp"
+
+#include <copse/virtual_time.hpp>
+
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <vector>
+
+using namespace std::chrono_literals;
+using namespace copse_test;
+namespace io = copse::io;
+
+namespace {
+
+void echo(io::socket client) {
+    while (auto chunk = client.recv_pooled()) client.send_all(chunk.bytes());
+}
+
+using IoStreamServer = io_leak_check;
+
+TEST_F(IoStreamServer, ServesManyAtOnce) {
+    io::stream_server server("127.0.0.1:0", echo);
+    EXPECT_FALSE(server.is_serving());
+    server.start();
+    server.start();
+    EXPECT_TRUE(server.is_serving());
+    std::vector<copse::fiber<bool>> clients;
+    for (unsigned i = 0; i < 50; ++i) {
+        clients.push_back(copse::spawn([&, i] {
+            auto s = io::connect(server.local_endpoint());
+            const std::string sent = pattern(1000 + i, i);
+            s.send_all(sent);
+            s.shutdown(io::shut::write);
+            return recv_to_end(s) == sent;
+        }));
+    }
+    for (auto& c : clients) EXPECT_TRUE(c.get());
+    EXPECT_TRUE(server.stop_for(10s));
+    EXPECT_EQ(server.connections(), 0U);
+    EXPECT_EQ(server.stats().accepted, 50U);
+    EXPECT_EQ(server.stats().pauses, 0U);
+}
+
+TEST_F(IoStreamServer, HandlersComeInSeveralShapes) {
+    int calls = 0;
+    const auto visit = [&](auto&& handler) {
+        io::stream_server server("[::1]:0", std::forward<decltype(handler)>(handler));
+        server.start();
+        auto client = io::connect(server.local_endpoint());
+        EXPECT_EQ(recv_to_end(client), "bye");
+        EXPECT_TRUE(server.stop_for(10s));
+        ++calls;
+    };
+    visit([](io::socket s) { s.send_all("bye"); });
+    visit([](io::socket s, const io::endpoint& peer) {
+        EXPECT_EQ(s.peer_endpoint(), peer);
+        s.send_all("bye");
+    });
+    visit([](io::socket& s) { s.send_all("bye"); });
+    visit([](io::socket& s, io::endpoint peer) {
+        EXPECT_EQ(s.peer_endpoint(), peer);
+        s.send_all("bye");
+    });
+    visit([held = std::make_unique<int>(7)](io::socket s) { s.send_all(*held == 7 ? "bye" : "?"); });
+    EXPECT_EQ(calls, 5);
+}
+
+TEST_F(IoStreamServer, TakesOverAListener) {
+    auto listener = io::listen("127.0.0.1:0");
+    const io::endpoint where = listener.local_endpoint();
+    io::stream_server server(std::move(listener), echo);
+    EXPECT_EQ(server.local_endpoint(), where);
+    server.start();
+    auto client = io::connect(where);
+    client.send_all("abc");
+    EXPECT_EQ(recv_text(client), "abc");
+    client.close();
+    EXPECT_TRUE(server.stop_for(10s));
+    EXPECT_EQ(server.local_endpoint(), where);
+}
+
+// Rule 138.
+TEST_F(IoStreamServer, ServeForeverEndsWithStop) {
+    io::stream_server server("127.0.0.1:0", echo);
+    auto serving = copse::spawn([&] { server.serve_forever(); });
+    auto client = io::connect(server.local_endpoint());
+    client.send_all("abc");
+    EXPECT_EQ(recv_text(client), "abc");
+    server.stop();
+    server.stop();
+    serving.get();
+    EXPECT_FALSE(server.is_serving());
+    client.send_all("def");
+    EXPECT_EQ(recv_text(client), "def") << "what runs, runs on";
+    EXPECT_EQ(error_of([&] { io::connect(server.local_endpoint()); }), std::errc::connection_refused);
+    EXPECT_EQ(error_of([&] { server.start(); }), std::errc::bad_file_descriptor);
+    EXPECT_EQ(server.connections(), 1U);
+    client.close();
+    EXPECT_TRUE(server.stop_for(10s));
+}
+
+// NT24.
+TEST_F(IoStreamServer, Fault_NT24_StopWaitsThenKills) {
+    copse::virtual_time time;
+    int cleaned = 0;
+    io::stream_server server("127.0.0.1:0", [&](io::socket client) {
+        const at_end count([&] { ++cleaned; });
+        echo(std::move(client));
+    });
+    server.start();
+    auto quick = io::connect(server.local_endpoint());
+    auto slow = io::connect(server.local_endpoint());
+    for (io::socket* s : {&quick, &slow}) {
+        s->send_all("abc");
+        EXPECT_EQ(recv_text(*s), "abc");
+    }
+    auto leaver = copse::spawn([&] {
+        copse::sleep(1s);
+        quick.close();
+    });
+    EXPECT_FALSE(server.stop_for(3s));
+    EXPECT_EQ(time.elapsed(), 3s);
+    EXPECT_EQ(cleaned, 2);
+    EXPECT_EQ(recv_to_end(slow), "") << "it was closed";
+    auto again = io::listen(server.local_endpoint());  // the port is free
+    leaver.join();
+}
+
+TEST_F(IoStreamServer, StopForEndsAsSoonAsTheLastHandlerDoes) {
+    copse::virtual_time time;
+    io::stream_server server("127.0.0.1:0", [](io::socket) { copse::sleep(2s); });
+    server.start();
+    auto client = io::connect(server.local_endpoint());
+    while (server.connections() == 0) copse::yield();
+    EXPECT_TRUE(server.stop_for(1h));
+    EXPECT_EQ(time.elapsed(), 2s);
+}
+
+TEST_F(IoStreamServer, AHandlerMayStopItsServer) {
+    std::optional<bool> stopped;
+    io::stream_server server("127.0.0.1:0", [&](io::socket) { stopped = server.stop_for(1s); });
+    auto client = io::connect(server.local_endpoint());
+    server.serve_forever();
+    EXPECT_EQ(recv_to_end(client), "");
+    EXPECT_TRUE(server.stop_for(1s));
+    EXPECT_EQ(stopped, true);
+}
+
+TEST_F(IoStreamServer, DestructorKillsWhatRuns) {
+    int cleaned = 0;
+    auto client = io::socket();
+    {
+        io::stream_server server("127.0.0.1:0", [&](io::socket s) {
+            const at_end count([&] { ++cleaned; });
+            echo(std::move(s));
+        });
+        server.start();
+        client = io::connect(server.local_endpoint());
+        client.send_all("abc");
+        EXPECT_EQ(recv_text(client), "abc");
+    }
+    EXPECT_EQ(cleaned, 1);
+    EXPECT_EQ(recv_to_end(client), "");
+}
+
+TEST_F(IoStreamServer, DestructorOfOneThatNeverServed) {
+    const io::stream_server server("127.0.0.1:0", echo);
+    EXPECT_EQ(server.connections(), 0U);
+}
+
+TEST_F(IoStreamServer, DestructorInAFiberThatIsKilled) {
+    auto owner = copse::spawn([] {
+        io::stream_server server("127.0.0.1:0", echo);
+        server.serve_forever();
+    });
+    copse::yield();
+    owner.kill();
+    EXPECT_TRUE(owner.killed());
+}
+
+TEST_F(IoStreamServer, HandlersThatWereNeverEnteredCountAndAreClosed) {
+    io::stream_server server("127.0.0.1:0", echo);
+    server.start();
+    std::vector<io::socket> clients;
+    for (int i = 0; i < 3; ++i) clients.push_back(io::connect(server.local_endpoint()));
+    while (server.connections() != 3) copse::yield();
+    EXPECT_FALSE(server.stop_for(0s));
+    for (auto& c : clients) EXPECT_EQ(recv_to_end(c), "");
+    EXPECT_EQ(server.connections(), 0U);
+}
+
+// Rule 136.
+TEST_F(IoStreamServer, LimitMakesClientsWaitTheirTurn) {
+    copse::virtual_time time;
+    std::size_t most = 0;
+    io::stream_server server("127.0.0.1:0",
+                             [&](io::socket s) {
+                                 most = std::max(most, server.connections());
+                                 copse::sleep(50ms);
+                                 s.send_all("done");
+                             },
+                             {.max_connections = 1});
+    server.start();
+    std::vector<copse::fiber<std::chrono::nanoseconds>> clients;
+    for (int i = 0; i < 3; ++i) {
+        clients.push_back(copse::spawn([&]() -> std::chrono::nanoseconds {
+            auto s = io::connect(server.local_endpoint());
+            recv_to_end(s);
+            return time.elapsed();
+        }));
+    }
+    EXPECT_EQ(clients[0].get(), 50ms);
+    EXPECT_EQ(clients[1].get(), 100ms);
+    EXPECT_EQ(clients[2].get(), 150ms);
+    EXPECT_EQ(most, 1U);
+    EXPECT_TRUE(server.stop_for(1s));
+}
+
+TEST_F(IoStreamServer, StopsWhileFull) {
+    io::stream_server server("127.0.0.1:0", echo, {.max_connections = 1});
+    auto serving = copse::spawn([&] { server.serve_forever(); });
+    auto first = io::connect(server.local_endpoint());
+    auto waiting = io::connect(server.local_endpoint());
+    while (server.connections() == 0) copse::yield();
+    server.stop();
+    serving.get();
+    EXPECT_EQ(error_of([&] { recv_to_end(waiting); }), std::errc::connection_reset);
+    first.close();
+    EXPECT_TRUE(server.stop_for(10s));
+}
+
+// Rule 140.
+TEST_F(IoStreamServer, FailuresOfHandlersAreToldExceptThatThePeerIsGone) {
+    const error_recorder errors;
+    io::stream_server server("127.0.0.1:0", [&](io::socket s) {
+        const std::string wish = recv_text(s);
+        if (wish == "reset") throw std::system_error(ECONNRESET, std::generic_category(), "recv");
+        if (wish == "pipe") throw std::system_error(EPIPE, std::system_category(), "send");
+        throw std::runtime_error("handler of " + wish);
+    });
+    server.start();
+    for (const char* wish : {"reset", "pipe", "nonsense"}) {
+        auto client = io::connect(server.local_endpoint());
+        client.send_all(wish);
+        EXPECT_EQ(recv_to_end(client), "");
+    }
+    EXPECT_TRUE(server.stop_for(10s));
+    ASSERT_EQ(errors.count(), 1U);
+    EXPECT_EQ(errors[0].what, "handler of nonsense");
+}
+
+TEST_F(IoStreamServer, ABrokenListenerEndsIt) {
+    io::socket no_listener(AF_INET);
+    no_listener.bind("127.0.0.1:0");
+    io::stream_server server(std::move(no_listener), echo);
+    EXPECT_EQ(error_of([&] { server.serve_forever(); }), std::errc::invalid_argument);
+    EXPECT_FALSE(server.is_serving());
+}
+
+TEST_F(IoStreamServer, OthersRunBetweenManyConnections) {
+    io::stream_server server("127.0.0.1:0", [](io::socket) {}, {.max_accept = 4});
+    std::vector<io::socket> clients;
+    for (int i = 0; i < 40; ++i) clients.push_back(io::connect(server.local_endpoint()));
+    int turns = 0;
+    auto other = copse::spawn([&] {
+        while (server.stats().accepted < 40) {
+            ++turns;
+            copse::yield();
+        }
+    });
+    server.start();
+    other.get();
+    EXPECT_GE(turns, 9);
+    EXPECT_TRUE(server.stop_for(10s));
+}
+
+/// No descriptor can be opened while one lives.
+class no_descriptor_free {
+public:
+    no_descriptor_free() {
+        getrlimit(RLIMIT_NOFILE, &before_);
+        const int lowest_free = ::dup(0);
+        ::close(lowest_free);
+        const rlimit tight{static_cast<rlim_t>(lowest_free), before_.rlim_max};
+        setrlimit(RLIMIT_NOFILE, &tight);
+    }
+    no_descriptor_free(const no_descriptor_free&) = delete;
+    no_descriptor_free& operator=(const no_descriptor_free&) = delete;
+    ~no_descriptor_free() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+private:
+    rlimit before_{};
+};
+
+// FD09 and rule 137.
+TEST_F(IoStreamServer, Fault_FD09_ClientsAreResetWhenNoDescriptorIsFree) {
+    copse::virtual_time time;
+    const error_recorder errors;
+    io::stream_server server("127.0.0.1:0", echo);
+    std::vector<io::socket> clients;
+    for (int i = 0; i < 5; ++i) {
+        clients.emplace_back(AF_INET);
+        clients.back().connect(server.local_endpoint());
+    }
+    {
+        const no_descriptor_free now;
+        server.start();
+        for (auto& c : clients) EXPECT_EQ(error_of([&] { recv_to_end(c); }), std::errc::connection_reset);
+        EXPECT_EQ(server.stats().refused, 5U);
+        EXPECT_EQ(server.stats().accepted, 0U);
+        copse::sleep(10s);
+        EXPECT_LE(server.stats().pauses, 2U) << "no busy loop, and none at all while nobody comes";
+    }
+    clients.clear();
+    auto client = io::connect(server.local_endpoint());
+    client.send_all("abc");
+    EXPECT_EQ(recv_text(client), "abc") << "it goes on when there are descriptors";
+    client.close();
+    EXPECT_TRUE(server.stop_for(10s));
+    ASSERT_EQ(errors.count(), 1U);
+    EXPECT_NE(errors[0].what.find("Too many open files"), std::string::npos) << errors[0].what;
+}
+
+}  // namespace
