@@ -9,16 +9,14 @@ namespace copse::detail {
 namespace {
 
 // Lets a visitor see this stack, and goes back to where it came from. Returns the word of the next one to enter.
-void* serve_guest(thread_state& state, core& self)
-{
+void* serve_guest(thread_state& state, core& self) {
     core& home = *state.entering;
     std::exchange(state.in_flight.guest, nullptr)->visit();
     return jump_to(state, self, home, nullptr);
 }
 
 // Rule 48: who switched away without a handle is killed before the switch returns that it made.
-void kill_orphans(thread_state& state) noexcept
-{
+void kill_orphans(thread_state& state) noexcept {
     while (state.orphans != nullptr) {
         core& orphan = *std::exchange(state.orphans, static_cast<core*>(state.orphans->next_ready));
         orphan.next_ready = nullptr;
@@ -29,8 +27,7 @@ void kill_orphans(thread_state& state) noexcept
 
 }  // namespace
 
-value receive()
-{
+value receive() {
     thread_state& state = *this_thread.state;
     core& self = *this_thread.current;
     while (state.in_flight.guest != nullptr) {
@@ -48,8 +45,7 @@ value receive()
     return std::move(arrived.payload);
 }
 
-void show(core& suspended, visitor& guest) noexcept
-{
+void show(core& suspended, visitor& guest) noexcept {
     thread_state& state = *this_thread.state;
     core& self = *this_thread.current;
     const std::uintptr_t gate = suspended.gate.exchange(gate_of_nobody, std::memory_order_relaxed);

@@ -17,22 +17,23 @@ public:
     block_pool(const block_pool&) = delete;
     block_pool& operator=(const block_pool&) = delete;
 
-    [[gnu::always_inline]] void* take(std::size_t size)
-    {
+    [[gnu::always_inline]] void* take(std::size_t size) {
         ++live_;
         const std::size_t index = class_of(size);
-        if (index >= free_.size()) [[unlikely]] return take_large(size);
+        if (index >= free_.size()) [[unlikely]]
+            return take_large(size);
         free_block* block = free_[index];
-        if (block == nullptr) [[unlikely]] return carve(index);
+        if (block == nullptr) [[unlikely]]
+            return carve(index);
         free_[index] = block->next;
         return block;
     }
 
-    [[gnu::always_inline]] void give(void* memory, std::size_t size) noexcept
-    {
+    [[gnu::always_inline]] void give(void* memory, std::size_t size) noexcept {
         --live_;
         const std::size_t index = class_of(size);
-        if (index >= free_.size()) [[unlikely]] return give_large(memory);
+        if (index >= free_.size()) [[unlikely]]
+            return give_large(memory);
         auto* block = ::new (memory) free_block{free_[index]};
         free_[index] = block;
     }
@@ -57,7 +58,7 @@ private:
     std::byte* fresh_end_ = nullptr;
     std::size_t live_ = 0;
     struct chunk_deleter {
-        void operator()(std::byte* chunk) const noexcept { ::operator delete(chunk, std::align_val_t{granule}); }
+        void operator()(std::byte* chunk) const noexcept { ::operator delete (chunk, std::align_val_t{granule}); }
     };
     std::vector<std::unique_ptr<std::byte, chunk_deleter>> chunks_;
 };

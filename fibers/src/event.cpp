@@ -2,14 +2,12 @@
 
 namespace copse {
 
-void event::set() noexcept
-{
+void event::set() noexcept {
     set_ = true;
     while (detail::wait* w = waiting_.front()) detail::complete(*w, detail::cause::satisfied);
 }
 
-bool event::wait_by(std::int64_t deadline)
-{
+bool event::wait_by(std::int64_t deadline) {
     detail::attend();
     if (set_) return true;
     detail::wait w("event", this, detail::gain::nothing);

@@ -12,8 +12,7 @@ namespace detail {
 namespace {
 
 // A fiber that is spawned for later: its start waits in the timer wheel.
-void start_now(timer& t) noexcept
-{
+void start_now(timer& t) noexcept {
     auto& start = static_cast<delayed_start&>(t);
     fiber_core& f = *start.of;
     f.delay = nullptr;
@@ -21,8 +20,7 @@ void start_now(timer& t) noexcept
     delete &start;
 }
 
-void start_after(hub_core& hub, fiber_core& f, std::unique_ptr<delayed_start> start, std::int64_t delay) noexcept
-{
+void start_after(hub_core& hub, fiber_core& f, std::unique_ptr<delayed_start> start, std::int64_t delay) noexcept {
     start->of = &f;
     start->fire = [](timer& t) { start_now(t); };
     hub.timers.arm(*start, deadline_in(delay));
@@ -31,12 +29,13 @@ void start_after(hub_core& hub, fiber_core& f, std::unique_ptr<delayed_start> st
 
 }  // namespace
 
-void file_fiber(fiber_core& f, const core_ops& ops, const spawn_options* with, source_site site, std::int64_t delay)
-{
+void file_fiber(fiber_core& f, const core_ops& ops, const spawn_options* with, source_site site, std::int64_t delay) {
     hub_core& hub = hub_core::here();
     std::unique_ptr<delayed_start> start = delay > 0 ? std::make_unique<delayed_start>() : nullptr;
     if (with != nullptr) {
-        prepare_block(f, ops, greenlet_options{.name = with->name, .stack_size = with->stack_size, .parent = hub.greenlet_core.self});
+        prepare_block(
+            f, ops,
+            greenlet_options{.name = with->name, .stack_size = with->stack_size, .parent = hub.greenlet_core.self});
     } else {
         prepare_block(f, ops, hub.greenlet_core.self);
     }
@@ -54,16 +53,20 @@ void file_fiber(fiber_core& f, const core_ops& ops, const spawn_options* with, s
     ++hub.spawned;
 }
 
-const char* spawn_file(const core& c) noexcept { return c.is(trait_fiber) ? static_cast<const fiber_core&>(c).site.file : nullptr; }
+const char* spawn_file(const core& c) noexcept {
+    return c.is(trait_fiber) ? static_cast<const fiber_core&>(c).site.file : nullptr;
+}
 
-unsigned spawn_line(const core& c) noexcept { return c.is(trait_fiber) ? static_cast<const fiber_core&>(c).site.line : 0; }
+unsigned spawn_line(const core& c) noexcept {
+    return c.is(trait_fiber) ? static_cast<const fiber_core&>(c).site.line : 0;
+}
 
 }  // namespace detail
 
-detail::fiber_core& any_fiber::block(const char* operation) const
-{
+detail::fiber_core& any_fiber::block(const char* operation) const {
     detail::core& c = detail::handle_access::of(handle_);
-    if (&c == &detail::nobody || c.owner != detail::this_thread.state) [[unlikely]] detail::refuse(handle_, operation);
+    if (&c == &detail::nobody || c.owner != detail::this_thread.state) [[unlikely]]
+        detail::refuse(handle_, operation);
     return static_cast<detail::fiber_core&>(c);
 }
 
@@ -71,14 +74,12 @@ bool any_fiber::ready() const { return block("ready").is_dead(); }
 
 bool any_fiber::killed() const { return block("killed").marked(detail::mark_killed); }
 
-bool any_fiber::successful() const
-{
+bool any_fiber::successful() const {
     const detail::fiber_core& f = block("successful");
     return f.is_dead() && f.error == nullptr && !f.marked(detail::mark_killed);
 }
 
-std::exception_ptr any_fiber::exception() const
-{
+std::exception_ptr any_fiber::exception() const {
     detail::fiber_core& f = block("exception");
     if (f.is_dead()) f.marks |= detail::mark_observed;
     return f.error;
@@ -86,8 +87,7 @@ std::exception_ptr any_fiber::exception() const
 
 bool any_fiber::join_by(std::int64_t deadline) const { return detail::join(block("join"), deadline); }
 
-bool any_fiber::settle_by(std::int64_t deadline) const
-{
+bool any_fiber::settle_by(std::int64_t deadline) const {
     if (!join_by(deadline)) return false;
     detail::fiber_core& f = block("get");
     f.marks |= detail::mark_observed;
@@ -96,10 +96,11 @@ bool any_fiber::settle_by(std::int64_t deadline) const
     return true;
 }
 
-void any_fiber::request_kill(std::exception_ptr exception) const { detail::ask_for_kill(block("request_kill"), std::move(exception)); }
+void any_fiber::request_kill(std::exception_ptr exception) const {
+    detail::ask_for_kill(block("request_kill"), std::move(exception));
+}
 
-bool any_fiber::kill_by(std::exception_ptr exception, std::int64_t deadline) const
-{
+bool any_fiber::kill_by(std::exception_ptr exception, std::int64_t deadline) const {
     using namespace detail;
     fiber_core& f = block("kill");
     if (f.is_dead()) return true;

@@ -12,16 +12,15 @@ namespace detail {
 
 namespace {
 
-void release_weak(core& block) noexcept
-{
+void release_weak(core& block) noexcept {
+    if (block.is(trait_eternal)) return block.owner->release_eternal_weak(block);
     if (block.weak.load(std::memory_order_acquire) == 1 || block.weak.fetch_sub(1, std::memory_order_acq_rel) == 1) {
         block.ops->destroy(block);
     }
 }
 
 // Lets go of what a dead block holds. Returns its parent if that has no handle left now.
-core* empty_block(core& block) noexcept
-{
+core* empty_block(core& block) noexcept {
     if (block.is(trait_fiber)) last_word(static_cast<fiber_core&>(block));
     core* parent = handle_access::detach(block.parent);
     std::free(std::exchange(block.label, nullptr));
@@ -31,8 +30,7 @@ core* empty_block(core& block) noexcept
 
 }  // namespace
 
-bool is_exit(const std::exception_ptr& exception) noexcept
-{
+bool is_exit(const std::exception_ptr& exception) noexcept {
     try {
         std::rethrow_exception(exception);
     } catch (const greenlet_exit&) {
@@ -42,14 +40,12 @@ bool is_exit(const std::exception_ptr& exception) noexcept
     }
 }
 
-void bury_unstarted(core& unstarted) noexcept
-{
+void bury_unstarted(core& unstarted) noexcept {
     unstarted.life.store(life::dead, std::memory_order_release);
     unstarted.ops->drop_callable(unstarted);
 }
 
-bool kill_suspended(thread_state& state, core& victim) noexcept
-{
+bool kill_suspended(thread_state& state, core& victim) noexcept {
     if (!may_interrupt(victim)) return false;  // nothing may be thrown into a destructor, or past a shield
     core& self = *this_thread.current;
     core* const parent = handle_access::detach(victim.parent);
@@ -80,13 +76,13 @@ bool kill_suspended(thread_state& state, core& victim) noexcept
 namespace {
 
 // For a suspended greenlet without a handle. Returns whether its block can be ended.
-bool kill_last(thread_state& state, core& victim) noexcept
-{
+bool kill_last(thread_state& state, core& victim) noexcept {
     retain(victim);
     if (!kill_suspended(state, victim) && victim.refs.load(std::memory_order_relaxed) == 1) {
         // Rule 45. The reference stays, so that nothing ends a block whose stack is in use.
         state.report(std::make_exception_ptr(error(to_string(victim.self) + " survived the drop of its last handle: it "
-                                                   "caught greenlet_exit and switched away")), victim.self);
+                                                                            "caught greenlet_exit and switched away")),
+                     victim.self);
         return false;
     }
     return victim.refs.fetch_sub(1, std::memory_order_acq_rel) == 1;
@@ -96,8 +92,7 @@ bool kill_last(thread_state& state, core& victim) noexcept
 
 // Walks up through parents in a loop: chains are long (a test has 300 000). The block of a greenlet that has just died on this
 // stack goes last: it is still current, and what is killed meanwhile comes back to it.
-void last_handle_dropped(core& gone) noexcept
-{
+void last_handle_dropped(core& gone) noexcept {
     core* current = nullptr;
     for (core* block = &gone; block != nullptr;) {
         if (block->is_active()) {
@@ -122,8 +117,7 @@ void last_handle_dropped(core& gone) noexcept
 
 // A foreign thread never takes the count of a living block to zero: its owner may be making a handle out of a view. The last
 // reference itself goes into the owner's mail.
-void release_elsewhere(core& c) noexcept
-{
+void release_elsewhere(core& c) noexcept {
     thread_state& owner = *c.owner;
     if (c.is(trait_eternal)) return owner.release_eternal(c);
     std::uint32_t refs = c.refs.load(std::memory_order_relaxed);
@@ -131,7 +125,8 @@ void release_elsewhere(core& c) noexcept
         if (c.refs.compare_exchange_weak(refs, refs - 1, std::memory_order_acq_rel)) return;
     }
     const life at = c.life.load(std::memory_order_acquire);
-    const bool told = !c.is(trait_fiber) || static_cast<fiber_core&>(c).error == nullptr || static_cast<fiber_core&>(c).marked(mark_observed);
+    const bool told = !c.is(trait_fiber) || static_cast<fiber_core&>(c).error == nullptr ||
+                      static_cast<fiber_core&>(c).marked(mark_observed);
     if ((at == life::started || !told) && owner.send_dropped(c)) return;
     if (c.refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     if (at == life::unstarted) bury_unstarted(c);
@@ -143,38 +138,36 @@ void release_elsewhere(core& c) noexcept
     }
 }
 
-void first_handle_again(core& back) noexcept
-{
+void first_handle_again(core& back) noexcept {
     if (back.owner == this_thread.state) back.owner->settle_gate();
 }
 
 }  // namespace detail
 
-weak_greenlet::weak_greenlet(const greenlet& observed) noexcept
-{
+weak_greenlet::weak_greenlet(const greenlet& observed) noexcept {
     if (observed.empty()) return;
     core_ = &detail::handle_access::of(observed);
     core_->weak.fetch_add(1, std::memory_order_relaxed);
 }
 
-weak_greenlet::weak_greenlet(const weak_greenlet& other) noexcept : core_(other.core_)
-{
+weak_greenlet::weak_greenlet(const weak_greenlet& other) noexcept : core_(other.core_) {
     if (core_ != nullptr) core_->weak.fetch_add(1, std::memory_order_relaxed);
 }
 
-weak_greenlet::~weak_greenlet()
-{
+weak_greenlet::~weak_greenlet() {
     if (core_ != nullptr) detail::release_weak(*core_);
 }
 
-bool weak_greenlet::expired() const noexcept { return core_ == nullptr || core_->refs.load(std::memory_order_acquire) == 0; }
+bool weak_greenlet::expired() const noexcept {
+    return core_ == nullptr || core_->refs.load(std::memory_order_acquire) == 0;
+}
 
-greenlet weak_greenlet::lock() const noexcept
-{
+greenlet weak_greenlet::lock() const noexcept {
     if (core_ == nullptr) return {};
     std::uint32_t refs = core_->refs.load(std::memory_order_relaxed);
     while (refs != 0) {
-        if (core_->refs.compare_exchange_weak(refs, refs + 1, std::memory_order_acq_rel)) return detail::handle_access::adopt(*core_);
+        if (core_->refs.compare_exchange_weak(refs, refs + 1, std::memory_order_acq_rel))
+            return detail::handle_access::adopt(*core_);
     }
     return {};
 }

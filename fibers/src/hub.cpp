@@ -10,16 +10,14 @@ namespace copse {
 
 namespace {
 
-std::string state_of(const detail::core& c)
-{
+std::string state_of(const detail::core& c) {
     if (c.waiting != nullptr) return c.waiting->ended == detail::cause::open ? "parked" : "ready";
     if (&c == detail::this_thread.current) return "running";
     if (!c.has_started()) return "pending";
     return c.gate.load(std::memory_order_relaxed) == c.owner->gate() ? "suspended" : "ready";
 }
 
-std::string wait_of(const detail::core& c)
-{
+std::string wait_of(const detail::core& c) {
     if (c.waiting == nullptr || c.waiting->ended != detail::cause::open) return {};
     std::ostringstream text;
     text << c.waiting->what;
@@ -27,8 +25,7 @@ std::string wait_of(const detail::core& c)
     return text.str();
 }
 
-fiber_info info_of(const detail::core& c, std::int64_t now)
-{
+fiber_info info_of(const detail::core& c, std::int64_t now) {
     fiber_info info;
     info.id = c.id;
     info.name = c.label == nullptr ? "" : c.label;
@@ -42,13 +39,13 @@ fiber_info info_of(const detail::core& c, std::int64_t now)
     return info;
 }
 
-void print(std::ostream& out, const fiber_info& info, const char* kind)
-{
+void print(std::ostream& out, const fiber_info& info, const char* kind) {
     out << "  " << kind << " #" << info.id;
     if (!info.name.empty()) out << " \"" << info.name << '"';
     out << ' ' << info.state;
     if (!info.waits_for.empty()) {
-        out << " in " << info.waits_for << " for " << std::chrono::duration_cast<std::chrono::milliseconds>(info.waited).count() << " ms";
+        out << " in " << info.waits_for << " for "
+            << std::chrono::duration_cast<std::chrono::milliseconds>(info.waited).count() << " ms";
     }
     if (!info.spawned_at.empty()) out << ", spawned at " << info.spawned_at << " by #" << info.spawned_by;
     out << '\n';
@@ -58,10 +55,10 @@ void print(std::ostream& out, const fiber_info& info, const char* kind)
 
 namespace detail {
 
-std::string describe_wait(const core& c)
-{
+std::string describe_wait(const core& c) {
     if (hub_core::is_hub(c)) return " is the hub's own greenlet, which is never entered by hand";
-    if (c.waiting != nullptr && c.waiting->ended == cause::open) return " is parked in the hub (" + wait_of(c) + "), which alone resumes it";
+    if (c.waiting != nullptr && c.waiting->ended == cause::open)
+        return " is parked in the hub (" + wait_of(c) + "), which alone resumes it";
     return " is in the hub's ready queue: the hub alone resumes it";
 }
 
@@ -71,16 +68,14 @@ struct hub_handle::hold {
     explicit hold(std::shared_ptr<detail::hub_door> opened) : door(std::move(opened)) { ++door->holders; }
     hold(const hold&) = delete;
     hold& operator=(const hold&) = delete;
-    ~hold()
-    {
+    ~hold() {
         const std::lock_guard lock(door->mutex);
         if (--door->holders == 0 && door->hub != nullptr) door->hub->wake_from_anywhere();
     }
     std::shared_ptr<detail::hub_door> door;
 };
 
-void hub_handle::post(std::function<void()> f) const
-{
+void hub_handle::post(std::function<void()> f) const {
     if (held_ == nullptr) throw empty_handle("post through an empty hub_handle");
     if (f == nullptr) throw null_callable("post: the function is null");
     const std::lock_guard lock(held_->door->mutex);
@@ -88,8 +83,7 @@ void hub_handle::post(std::function<void()> f) const
     held_->door->hub->post_from_anywhere(std::move(f));
 }
 
-bool hub_handle::expired() const noexcept
-{
+bool hub_handle::expired() const noexcept {
     if (held_ == nullptr) return true;
     const std::lock_guard lock(held_->door->mutex);
     return held_->door->hub == nullptr;
@@ -97,8 +91,7 @@ bool hub_handle::expired() const noexcept
 
 hub& hub::current() { return detail::hub_core::here(); }
 
-void hub::post(std::function<void()> f)
-{
+void hub::post(std::function<void()> f) {
     if (f == nullptr) throw null_callable("post: the function is null");
     detail::hub_core::of(*this).post_from_anywhere(std::move(f));
 }
@@ -109,20 +102,19 @@ error_handler hub::on_error(error_handler handler) { return set_error_handler(st
 
 void hub::run_until_idle() { idle_by(detail::never); }
 
-bool hub::idle_by(std::int64_t deadline)
-{
+bool hub::idle_by(std::int64_t deadline) {
     using namespace detail;
     hub_core& self = hub_core::of(*this);
     attend();
-    if (this_thread.current != &self.state.main) throw concurrent_use("run_until_idle: only the main greenlet may wait for idleness");
+    if (this_thread.current != &self.state.main)
+        throw concurrent_use("run_until_idle: only the main greenlet may wait for idleness");
     wait idle("run_until_idle", this, gain::nothing);
     self.idler_ = &idle;
     idle.undo = [](wait& w) noexcept { hub_core::of(*static_cast<const hub*>(w.on)).idler_ = nullptr; };
     return park(idle, deadline) == cause::satisfied;
 }
 
-hub_stats hub::stats() const noexcept
-{
+hub_stats hub::stats() const noexcept {
     const detail::hub_core& self = detail::hub_core::of(*this);
     const std::uint64_t of_this_turn = self.dice_ ? 0 : detail::hub_core::dispatches_per_turn - self.budget_;
     return {.turns = self.turns_,
@@ -134,8 +126,7 @@ hub_stats hub::stats() const noexcept
             .watching = self.driver_->watching()};
 }
 
-std::vector<fiber_info> hub::fibers() const
-{
+std::vector<fiber_info> hub::fibers() const {
     detail::hub_core& self = detail::hub_core::of(*this);
     const std::int64_t now = self.now();
     std::vector<fiber_info> all;
@@ -145,15 +136,13 @@ std::vector<fiber_info> hub::fibers() const
     return all;
 }
 
-void hub::dump(std::ostream& out) const
-{
+void hub::dump(std::ostream& out) const {
     detail::hub_core& self = detail::hub_core::of(*this);
     print(out, info_of(self.state.main, self.now()), "main");
     for (const fiber_info& info : fibers()) print(out, info, info.spawned_by != 0 ? "fiber" : "greenlet");
 }
 
-std::unique_ptr<idle_driver> hub::set_driver(std::unique_ptr<idle_driver> driver) noexcept
-{
+std::unique_ptr<idle_driver> hub::set_driver(std::unique_ptr<idle_driver> driver) noexcept {
     detail::hub_core& self = detail::hub_core::of(*this);
     const std::lock_guard lock(self.driver_mutex_);
     self.looked_at = driver->now();
@@ -162,8 +151,7 @@ std::unique_ptr<idle_driver> hub::set_driver(std::unique_ptr<idle_driver> driver
 
 idle_driver& hub::driver() const noexcept { return *detail::hub_core::of(*this).driver_; }
 
-void hub::shuffle(std::optional<std::uint64_t> seed) noexcept
-{
+void hub::shuffle(std::optional<std::uint64_t> seed) noexcept {
     detail::hub_core& self = detail::hub_core::of(*this);
     self.dice_.reset();
     if (seed) self.dice_.emplace(static_cast<std::minstd_rand::result_type>(*seed % 2147483646 + 1));

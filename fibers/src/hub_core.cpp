@@ -19,14 +19,12 @@ constexpr std::int64_t grace_at_the_end = 1'000'000'000;  // for fibers that are
 
 callback::callback(std::function<void()> f) : run(std::move(f)) { frame = reinterpret_cast<void*>(frame_of_callback); }
 
-hub_core::hub_core(thread_state& of) : state(of), greenlet_core(of.hub_greenlet), driver_(make_plain_driver())
-{
+hub_core::hub_core(thread_state& of) : state(of), greenlet_core(of.hub_greenlet), driver_(make_plain_driver()) {
     looked_at = driver_->now();
     door_->hub = this;
 }
 
-hub_core::~hub_core()
-{
+hub_core::~hub_core() {
     {
         const std::lock_guard lock(door_->mutex);
         door_->hub = nullptr;
@@ -40,22 +38,20 @@ hub_core::~hub_core()
             release(*static_cast<core*>(node));  // killed before it started
         }
     }
-    while (callbacks_ != nullptr) delete std::exchange(callbacks_, static_cast<callback*>(callbacks_->next_ready));
+    while (callbacks_ != nullptr) delete static_cast<callback*>(std::exchange(callbacks_, callbacks_->next_ready));
     if (greenlet_core.stack != nullptr) state.stacks->give(greenlet_core.stack);
     forget_stack(static_cast<checked_stack*>(std::exchange(greenlet_core.checker, nullptr)));
     greenlet_core.stack = nullptr;
     greenlet_core.frame = nullptr;
 }
 
-hub_core& hub_core::make()
-{
+hub_core& hub_core::make() {
     thread_state& state = thread_state::here();
     state.own_hub(std::make_unique<hub_core>(state));
     return *this_thread.hub;
 }
 
-void hub_core::unpush(ready_node& node) noexcept
-{
+void hub_core::unpush(ready_node& node) noexcept {
     for (ready_node** at = &first_; *at != nullptr; at = &(*at)->next_ready) {
         if (*at != &node) continue;
         *at = node.next_ready;
@@ -65,15 +61,13 @@ void hub_core::unpush(ready_node& node) noexcept
     }
 }
 
-core& hub_core::next_by_turn() noexcept
-{
+core& hub_core::next_by_turn() noexcept {
     turn();
     return take(*first_);
 }
 
 // What has no frame: an unstarted fiber, or a callback. If it leads nowhere, the next one does.
-core& hub_core::prepare(ready_node& without_frame) noexcept
-{
+core& hub_core::prepare(ready_node& without_frame) noexcept {
     for (ready_node* node = &without_frame;;) {
         core* to = static_cast<core*>(node);
         if (reinterpret_cast<std::uintptr_t>(node->frame) == frame_of_callback) {
@@ -87,11 +81,10 @@ core& hub_core::prepare(ready_node& without_frame) noexcept
     }
 }
 
-core* hub_core::prepare_callback(callback& c) noexcept
-{
+core* hub_core::prepare_callback(callback& c) noexcept {
     c.next_ready = nullptr;
     *last_callback_ = &c;
-    last_callback_ = reinterpret_cast<callback**>(&c.next_ready);
+    last_callback_ = &c.next_ready;
     if (telling_main_) {
         greenlet_core.gate.store(gate_of_nobody, std::memory_order_relaxed);
         return &greenlet_core;
@@ -109,8 +102,7 @@ core* hub_core::prepare_callback(callback& c) noexcept
     return &greenlet_core;
 }
 
-core* hub_core::prepare_fiber(fiber_core& f) noexcept
-{
+core* hub_core::prepare_fiber(fiber_core& f) noexcept {
     if (f.is_dead()) {  // killed before it started
         release(f);
         return nullptr;
@@ -132,8 +124,7 @@ core* hub_core::prepare_fiber(fiber_core& f) noexcept
 }
 
 // Somebody takes a turn because nothing is ready, or because 64 dispatches have gone by.
-void hub_core::turn() noexcept
-{
+void hub_core::turn() noexcept {
     do {
         if (ending_ && return_to_main()) {
             budget_ = dispatches_per_turn;
@@ -157,16 +148,15 @@ void hub_core::turn() noexcept
     if (dice_) shuffle_ready();
 }
 
-void hub_core::sleep() noexcept
-{
+void hub_core::sleep() noexcept {
     sleeping_.store(true, std::memory_order_seq_cst);
-    if (posted_.load(std::memory_order_seq_cst) == nullptr && !state.has_dropped() && may_be_woken()) driver_->wait(timers.next_deadline());
+    if (posted_.load(std::memory_order_seq_cst) == nullptr && !state.has_dropped() && may_be_woken())
+        driver_->wait(timers.next_deadline());
     sleeping_.store(false, std::memory_order_relaxed);
     looked_at = driver_->now();
 }
 
-void hub_core::take_posts() noexcept
-{
+void hub_core::take_posts() noexcept {
     if (posted_.load(std::memory_order_relaxed) == nullptr) return;
     callback* newest = posted_.exchange(nullptr, std::memory_order_acquire);
     callback* oldest = nullptr;
@@ -178,16 +168,14 @@ void hub_core::take_posts() noexcept
     while (oldest != nullptr) push(*std::exchange(oldest, static_cast<callback*>(oldest->next_ready)));
 }
 
-void hub_core::fire_timers() noexcept
-{
+void hub_core::fire_timers() noexcept {
     looked_at = driver_->now();
     timers.begin_batch();
     while (timer* due = timers.pop_due(looked_at)) due->fire(*due);
 }
 
 // What other threads dropped is killed by a fiber: its clean-up may park.
-void hub_core::bury_mail() noexcept
-{
+void hub_core::bury_mail() noexcept {
     if (undertaker_) return;
     try {
         copse::spawn(spawn_options{.name = "undertaker"}, [this] {
@@ -200,19 +188,17 @@ void hub_core::bury_mail() noexcept
     }
 }
 
-bool hub_core::may_be_woken() const noexcept
-{
+bool hub_core::may_be_woken() const noexcept {
     // The deadlines of who waits for nothing to be left are no work.
     const auto deadline_of = [](const wait* w) -> std::size_t { return w != nullptr && w->armed() ? 1 : 0; };
     const std::size_t idle_timers = deadline_of(idler_) + deadline_of(shutdown_);
-    return timers.size() > idle_timers || driver_->watching() != 0 || door_->holders.load(std::memory_order_seq_cst) != 0 ||
-           posted_.load(std::memory_order_relaxed) != nullptr;
+    return timers.size() > idle_timers || driver_->watching() != 0 ||
+           door_->holders.load(std::memory_order_seq_cst) != 0 || posted_.load(std::memory_order_relaxed) != nullptr;
 }
 
 // While main kills what is left at the end of the thread, it is in a switch by hand, and comes back when nothing is ready any more or
 // its patience is over.
-bool hub_core::return_to_main() noexcept
-{
+bool hub_core::return_to_main() noexcept {
     core& main = state.main;
     if (main.gate.load(std::memory_order_relaxed) != state.gate()) return false;
     if (first_ != nullptr && now() < end_of_grace_) return false;
@@ -223,8 +209,7 @@ bool hub_core::return_to_main() noexcept
     return true;
 }
 
-void hub_core::nothing_can_wake() noexcept
-{
+void hub_core::nothing_can_wake() noexcept {
     if (shutdown_ != nullptr) {
         complete(*shutdown_, cause::timed_out);
     } else if (idler_ != nullptr) {
@@ -234,8 +219,7 @@ void hub_core::nothing_can_wake() noexcept
     }
 }
 
-void hub_core::report_deadlock() noexcept
-{
+void hub_core::report_deadlock() noexcept {
     std::ostringstream text;
     text << "this thread would block forever: nothing can make a fiber ready\n";
     dump(text);
@@ -257,8 +241,7 @@ void hub_core::report_deadlock() noexcept
     }
 }
 
-void hub_core::shuffle_ready() noexcept
-{
+void hub_core::shuffle_ready() noexcept {
     std::uniform_int_distribution<std::size_t> pick(0, count_ready() - 1);
     ready_node** at = &first_;
     for (std::size_t skip = pick(*dice_); skip != 0; --skip) at = &(*at)->next_ready;
@@ -269,8 +252,7 @@ void hub_core::shuffle_ready() noexcept
     first_ = &chosen;
 }
 
-std::size_t hub_core::count_ready() const noexcept
-{
+std::size_t hub_core::count_ready() const noexcept {
     std::size_t n = 0;
     for (const ready_node* at = first_; at != nullptr; at = at->next_ready) ++n;
     return n;
@@ -278,8 +260,7 @@ std::size_t hub_core::count_ready() const noexcept
 
 void hub_core::call_back(std::function<void()> f) { push(*new callback(std::move(f))); }
 
-void hub_core::post_from_anywhere(std::function<void()> f)
-{
+void hub_core::post_from_anywhere(std::function<void()> f) {
     auto* node = new callback(std::move(f));
     callback* newest = posted_.load(std::memory_order_relaxed);
     do {
@@ -288,19 +269,17 @@ void hub_core::post_from_anywhere(std::function<void()> f)
     wake_from_anywhere();
 }
 
-void hub_core::wake_from_anywhere() noexcept
-{
+void hub_core::wake_from_anywhere() noexcept {
     if (!sleeping_.load(std::memory_order_seq_cst)) return;
     const std::lock_guard lock(driver_mutex_);
     driver_->wake();
 }
 
-void hub_core::run_callbacks()
-{
+void hub_core::run_callbacks() {
     for (;;) {
         while (callbacks_ != nullptr) {
-            const std::unique_ptr<callback> c(callbacks_);
-            callbacks_ = static_cast<callback*>(c->next_ready);
+            const std::unique_ptr<callback> c(static_cast<callback*>(callbacks_));
+            callbacks_ = c->next_ready;
             if (callbacks_ == nullptr) last_callback_ = &callbacks_;
             try {
                 c->run();
@@ -314,8 +293,7 @@ void hub_core::run_callbacks()
     }
 }
 
-void hub_core::shut_down() noexcept
-{
+void hub_core::shut_down() noexcept {
     std::vector<greenlet> left;
     for (core* c = state.newest(); c != nullptr; c = c->older) {
         if (c->is(trait_fiber)) left.push_back(handle_access::share(*c));
@@ -330,8 +308,7 @@ void hub_core::shut_down() noexcept
     end_of_grace_ = now() + grace_at_the_end;
 }
 
-void hub_core::await_end() noexcept
-{
+void hub_core::await_end() noexcept {
     try {
         wait end("end of the thread", this, gain::something);
         shutdown_ = &end;

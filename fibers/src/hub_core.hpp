@@ -45,16 +45,15 @@ struct hub_core : hub {
     explicit hub_core(thread_state& of);
     ~hub_core();
 
-    static hub_core& here()
-    {
-        if (this_thread.hub != nullptr) [[likely]] return *this_thread.hub;
+    static hub_core& here() {
+        if (this_thread.hub != nullptr) [[likely]]
+            return *this_thread.hub;
         return make();
     }
     static hub_core& of(const hub& h) noexcept { return static_cast<hub_core&>(const_cast<hub&>(h)); }
     static bool is_hub(const core& c) noexcept { return c.is(trait_eternal) && &c != &c.owner->main; }
 
-    [[gnu::always_inline]] void push(ready_node& node) noexcept
-    {
+    [[gnu::always_inline]] void push(ready_node& node) noexcept {
         node.next_ready = nullptr;
         *last_ = &node;
         last_ = &node.next_ready;
@@ -62,10 +61,10 @@ struct hub_core : hub {
 
     /// Takes the next greenlet from the ready queue, after a turn when it is empty or the budget is spent. It has a frame,
     /// unless a stack is on offer (see spare_stack).
-    [[gnu::always_inline]] core& next() noexcept
-    {
+    [[gnu::always_inline]] core& next() noexcept {
         ready_node* node = first_;
-        if (node == nullptr || --budget_ == 0) [[unlikely]] return next_by_turn();
+        if (node == nullptr || --budget_ == 0) [[unlikely]]
+            return next_by_turn();
         return take(*node);
     }
 
@@ -85,8 +84,7 @@ struct hub_core : hub {
     void shut_down() noexcept;
 
     /// A fiber has finished.
-    void count_finished() noexcept
-    {
+    void count_finished() noexcept {
         if (--unfinished == 0 && shutdown_ != nullptr) complete(*shutdown_, cause::satisfied);
     }
 
@@ -97,7 +95,7 @@ struct hub_core : hub {
     thread_state& state;
     timer_wheel timers;
     std::int64_t looked_at = 0;  // the clock at the last turn that read it
-    core& greenlet_core;  // in the thread's state
+    core& greenlet_core;         // in the thread's state
     const char* running_callback = nullptr;
     std::size_t unfinished = 0;
     std::uint64_t spawned = 0;
@@ -116,16 +114,14 @@ private:
 
     static hub_core& make();
 
-    ready_node& pop() noexcept
-    {
+    ready_node& pop() noexcept {
         ready_node& node = *first_;
         first_ = node.next_ready;
         if (first_ == nullptr) last_ = &first_;
         return node;
     }
 
-    [[gnu::always_inline]] core& take(ready_node& node) noexcept
-    {
+    [[gnu::always_inline]] core& take(ready_node& node) noexcept {
         ready_node* after = node.next_ready;
         first_ = after;
         if (after == nullptr) {
@@ -137,7 +133,8 @@ private:
             __builtin_prefetch(static_cast<char*>(after->frame) + 64);
             __builtin_prefetch(after->next_ready);
         }
-        if (reinterpret_cast<std::uintptr_t>(node.frame) <= frame_of_callback) [[unlikely]] return prepare(node);
+        if (reinterpret_cast<std::uintptr_t>(node.frame) <= frame_of_callback) [[unlikely]]
+            return prepare(node);
         return static_cast<core&>(node);
     }
 
@@ -164,10 +161,10 @@ private:
     bool at_rest_ = true;        // the hub's greenlet waits for callbacks, or has not run yet
     bool telling_main_ = false;  // it is suspended in a switch by hand to main, from which nobody will come back
     std::uint64_t turns_ = 0;
-    std::uint64_t dispatched_ = 0;  // up to the last turn
-    callback* callbacks_ = nullptr;  // taken from the ready queue, to be run by the hub's greenlet
-    callback** last_callback_ = &callbacks_;
-    wait* idler_ = nullptr;    // run_until_idle
+    std::uint64_t dispatched_ = 0;     // up to the last turn
+    ready_node* callbacks_ = nullptr;  // taken from the ready queue, to be run by the hub's greenlet
+    ready_node** last_callback_ = &callbacks_;
+    wait* idler_ = nullptr;     // run_until_idle
     wait* shutdown_ = nullptr;  // shut_down
     bool undertaker_ = false;   // a fiber is on its way to what other threads dropped
     bool ending_ = false;       // the thread ends: main kills by hand what is left
@@ -189,8 +186,7 @@ std::string describe_wait(const core& c);
 gain withdraw_wait(core& parked) noexcept;
 
 /// It is parked, and has been given what it waited for.
-inline bool has_gained(const core& c) noexcept
-{
+inline bool has_gained(const core& c) noexcept {
     return c.waiting != nullptr && c.waiting->ended == cause::satisfied && c.waiting->acquires == gain::something;
 }
 

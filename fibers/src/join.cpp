@@ -10,33 +10,34 @@ namespace copse::detail {
 namespace {
 
 struct join_wait final : wait {
-    explicit join_wait(const fiber_core& f) noexcept : wait("join", &f, gain::nothing), at_the_end(*this)
-    {
-        undo = [](wait& w) noexcept { static_cast<join_wait&>(w).at_the_end.unlink(); };
-    }
+    explicit join_wait(const fiber_core& f) noexcept : wait("join", &f, gain::nothing), at_the_end(*this) {}
+    ~join_wait() { at_the_end.unlink(); }
 
     struct link final : observer {
         explicit link(join_wait& w) noexcept : observer(&join_wait::told), of(w) {}
         join_wait& of;
     } at_the_end;
 
-    static void told(observer& o, fiber_core& /*f*/) noexcept { complete(static_cast<link&>(o).of, cause::satisfied); }
+    // Also after its deadline, until the joiner runs: it has finished all the same.
+    static void told(observer& o, fiber_core& /*f*/) noexcept {
+        join_wait& w = static_cast<link&>(o).of;
+        w.over = true;
+        complete(w, cause::satisfied);
+    }
+
+    bool over = false;
 };
 
 // Waits for the first so many of several fibers. A fiber named twice counts twice.
 class finish_line final : public wait {
 public:
     finish_line(std::size_t wanted, bool raise_error) noexcept
-        : wait("join_all", this, gain::nothing), wanted_(wanted), raise_error_(raise_error)
-    {
-    }
-    ~finish_line()
-    {
+        : wait("join_all", this, gain::nothing), wanted_(wanted), raise_error_(raise_error) {}
+    ~finish_line() {
         for (runner& r : runners_) r.unlink();
     }
 
-    void add(fiber_core& f)
-    {
+    void add(fiber_core& f) {
         if (f.is_dead()) {
             count(f);
         } else {
@@ -46,16 +47,14 @@ public:
 
     bool reached() const noexcept { return arrived_ >= wanted_ || failure_ != nullptr; }
     std::size_t arrived() const noexcept { return arrived_; }
-    void raise() const
-    {
+    void raise() const {
         if (failure_ != nullptr) std::rethrow_exception(failure_);
     }
 
 private:
     struct runner final : observer {
         explicit runner(finish_line& of) noexcept : observer(&told), line(of) {}
-        static void told(observer& o, fiber_core& f) noexcept
-        {
+        static void told(observer& o, fiber_core& f) noexcept {
             finish_line& line_of = static_cast<runner&>(o).line;
             line_of.count(f);
             if (line_of.reached()) complete(line_of, cause::satisfied);
@@ -63,8 +62,7 @@ private:
         finish_line& line;
     };
 
-    void count(fiber_core& f) noexcept
-    {
+    void count(fiber_core& f) noexcept {
         ++arrived_;
         if (!raise_error_ || f.error == nullptr || failure_ != nullptr) return;
         f.marks |= mark_observed;
@@ -80,17 +78,16 @@ private:
 
 }  // namespace
 
-bool join(fiber_core& f, std::int64_t deadline)
-{
+bool join(fiber_core& f, std::int64_t deadline) {
     attend();
     if (f.is_dead()) return true;
     join_wait w(f);
     f.observers.push_back(w.at_the_end);
-    return park(w, deadline) == cause::satisfied;  // `f` may be gone
+    park(w, deadline);
+    return w.over;  // `f` may be gone
 }
 
-std::size_t join_many(const join_options& with, const any_fiber* const* fibers, std::size_t n)
-{
+std::size_t join_many(const join_options& with, const any_fiber* const* fibers, std::size_t n) {
     const std::int64_t deadline = with.timeout ? deadline_after(*with.timeout) : never;
     attend();
     finish_line line(std::min(with.count.value_or(n), n), with.raise_error);

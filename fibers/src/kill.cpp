@@ -17,14 +17,15 @@ public:
     kill_token(const kill_token&) = delete;
     kill_token& operator=(const kill_token&) = delete;
 
-    ~kill_token()
-    {
+    ~kill_token() {
         const greenlet victim = victim_.lock();
         if (victim.empty()) return;
         auto& f = static_cast<fiber_core&>(handle_access::of(victim));
-        if (f.owner != this_thread.state || f.killing != kill_phase::cleaning || f.is_dead() || f.marked(mark_exiting)) return;
+        if (f.owner != this_thread.state || f.killing != kill_phase::cleaning || f.is_dead() || f.marked(mark_exiting))
+            return;
         f.killing = kill_phase::none;
-        if (this_thread.current == &f && this_thread.exceptions->uncaught != 0) return;  // another exception took its place
+        if (this_thread.current == &f && this_thread.exceptions->uncaught != 0)
+            return;  // another exception took its place
         try {
             throw error(to_string(victim) + " caught its kill and did not throw it on: it lives");
         } catch (...) {
@@ -42,15 +43,13 @@ struct kill_exit final : greenlet_exit {
 };
 
 // Nothing is in flight or being handled in it: whatever an earlier kill started is over.
-bool is_calm(const fiber_core& f) noexcept
-{
+bool is_calm(const fiber_core& f) noexcept {
     const exception_state& state = &f == this_thread.current ? *this_thread.exceptions : f.exceptions;
     return state.caught == nullptr && state.uncaught == 0;
 }
 
 // Tells everybody of the end of a fiber that has been marked as dead.
-void tell_end(fiber_core& f) noexcept
-{
+void tell_end(fiber_core& f) noexcept {
     hub_core& hub = *this_thread.hub;
     hub.count_finished();
     if (f.error != nullptr && !f.marked(mark_observed) && f.refs.load(std::memory_order_relaxed) == 1) last_word(f);
@@ -60,8 +59,7 @@ void tell_end(fiber_core& f) noexcept
     }
 }
 
-void finish_unstarted(fiber_core& f) noexcept
-{
+void finish_unstarted(fiber_core& f) noexcept {
     mark_dead(*f.owner, f);  // first: what the callable destroys may ask for this kill again, or park
     f.ops->drop_callable(f);
     const bool delayed = f.delay != nullptr;
@@ -74,8 +72,7 @@ void finish_unstarted(fiber_core& f) noexcept
 }
 
 // Runs the callable; nothing of the exception is left when it returns.
-[[gnu::noinline]] void run_body(fiber_core& f)
-{
+[[gnu::noinline]] void run_body(fiber_core& f) {
     try {
         f.ops->run(f, value());
     } catch (const greenlet_exit&) {
@@ -90,8 +87,7 @@ void finish_unstarted(fiber_core& f) noexcept
 
 }  // namespace
 
-void ask_for_kill(fiber_core& f, std::exception_ptr exception)
-{
+void ask_for_kill(fiber_core& f, std::exception_ptr exception) {
     if (f.is_dead() || f.killing == kill_phase::pending) return;
     if (f.killing == kill_phase::cleaning && !is_calm(f)) return;  // never breaks a clean-up (decision 4)
     const bool quiet = exception == nullptr || is_exit(exception);
@@ -108,8 +104,7 @@ void ask_for_kill(fiber_core& f, std::exception_ptr exception)
     deliver(f, f.kill);
 }
 
-void request_end(fiber_core& f) noexcept
-{
+void request_end(fiber_core& f) noexcept {
     try {
         ask_for_kill(f, nullptr);
     } catch (...) {
@@ -117,30 +112,26 @@ void request_end(fiber_core& f) noexcept
     }
 }
 
-void note_thrown(core& self, const interrupt& thrown) noexcept
-{
+void note_thrown(core& self, const interrupt& thrown) noexcept {
     if (!self.is(trait_fiber)) return;
     auto& f = static_cast<fiber_core&>(self);
     if (&thrown == &f.kill) f.killing = kill_phase::cleaning;
 }
 
-void fail_unstarted(fiber_core& f, std::exception_ptr error) noexcept
-{
+void fail_unstarted(fiber_core& f, std::exception_ptr error) noexcept {
     f.error = std::move(error);
     mark_dead(*f.owner, f);
     f.ops->drop_callable(f);
     tell_end(f);
 }
 
-void last_word(fiber_core& f) noexcept
-{
+void last_word(fiber_core& f) noexcept {
     if (f.error == nullptr || f.marked(mark_observed)) return;
     f.marks |= mark_observed;
     f.owner->report(f.error, f.self);
 }
 
-departure live_as_fiber(thread_state& state, core& first)
-{
+departure live_as_fiber(thread_state& state, core& first) {
     hub_core& hub = *this_thread.hub;
     stack_slot* const slot = first.stack;
     auto* const checker = static_cast<checked_stack*>(first.checker);

@@ -18,14 +18,12 @@ struct outcome {
     std::exception_ptr exception;
 };
 
-void throw_not_switchable(const core& target)
-{
+void throw_not_switchable(const core& target) {
     throw not_switchable("switch_to: " + to_string(target.self) + describe_wait(target));
 }
 
 // Rules 17, 30, 32: who really continues when `named` is entered.
-core& nearest_living(core& named, value& payload, std::exception_ptr& exception)
-{
+core& nearest_living(core& named, value& payload, std::exception_ptr& exception) {
     core* target = &named;
     for (;;) {
         if (target->is_dead()) {
@@ -39,23 +37,20 @@ core& nearest_living(core& named, value& payload, std::exception_ptr& exception)
     }
 }
 
-void start(thread_state& state, core& unstarted)
-{
+void start(thread_state& state, core& unstarted) {
     bind_stack(state, unstarted);
     unstarted.life.store(life::started, std::memory_order_relaxed);
     state.enlist(unstarted);
 }
 
-value switch_to_self(thread_state& state, core& self, value payload, const std::exception_ptr& exception)
-{
+value switch_to_self(thread_state& state, core& self, value payload, const std::exception_ptr& exception) {
     if (state.trace) payload = trace_arrival(state, self.self, self.self, std::move(payload), exception);
     if (exception) std::rethrow_exception(exception);
     return payload;
 }
 
 // Rules 18 to 24. Null: nobody can take it, and the hub goes on with what is ready.
-core* heir(thread_state& state, core& dead, outcome& end)
-{
+core* heir(thread_state& state, core& dead, outcome& end) {
     for (core* to = &handle_access::of(dead.parent);; to = &handle_access::of(to->parent)) {
         // An open gate comes first: who has died may still be ending others, and waits for them in a kill.
         if (to->gate.load(std::memory_order_relaxed) == state.gate()) return to;
@@ -65,8 +60,8 @@ core* heir(thread_state& state, core& dead, outcome& end)
             return nullptr;
         }
         if (to->is_active() || to->is(trait_fiber)) {
-            const std::string text = to_string(dead.self) + " has ended, but its parent " + to_string(to->self) + describe_wait(*to) +
-                                     ": its result is lost";
+            const std::string text = to_string(dead.self) + " has ended, but its parent " + to_string(to->self) +
+                                     describe_wait(*to) + ": its result is lost";
             state.report(end.exception ? end.exception : std::make_exception_ptr(not_switchable(text)), dead.self);
             return nullptr;
         }
@@ -83,8 +78,7 @@ core* heir(thread_state& state, core& dead, outcome& end)
     }
 }
 
-outcome run_to_the_end(core& self)
-{
+outcome run_to_the_end(core& self) {
     outcome end;
     try {
         value first = receive();
@@ -100,8 +94,7 @@ outcome run_to_the_end(core& self)
 }
 
 // Tells who continues, and hands the result over. The block may be gone when it returns.
-core* die(thread_state& state, core& self, outcome end)
-{
+core* die(thread_state& state, core& self, outcome end) {
     const greenlet held = handle_access::share(self);  // the last one may end the block, here or on arrival
     mark_dead(state, self);
     core* to = heir(state, self, end);
@@ -117,12 +110,11 @@ core* die(thread_state& state, core& self, outcome end)
     return to;
 }
 
-[[gnu::noinline]] departure live_as_greenlet(thread_state& state, core& self)
-{
+[[gnu::noinline]] departure live_as_greenlet(thread_state& state, core& self) {
     stack_slot* const slot = self.stack;
     auto* const checker = static_cast<checked_stack*>(self.checker);
     outcome end = run_to_the_end(self);
-    ++self.shields;  // nothing is thrown into destructors
+    ++self.shields;                 // nothing is thrown into destructors
     self.ops->drop_callable(self);  // still inside: what it destroys may switch (rule 25)
     core* heir = die(state, self, std::move(end));
     this_thread.current = &state.grave;
@@ -134,8 +126,7 @@ core* die(thread_state& state, core& self, outcome end)
 
 }  // namespace
 
-void begin_life(boost::context::detail::transfer_t from)
-{
+void begin_life(boost::context::detail::transfer_t from) {
     thread_state& state = *this_thread.state;
     core& self = *state.entering;
     arrive_first(state, self, from.fctx);
@@ -145,8 +136,7 @@ void begin_life(boost::context::detail::transfer_t from)
     fatal("a dead greenlet was entered");
 }
 
-value transfer(thread_state& state, core& self, core& target)
-{
+value transfer(thread_state& state, core& self, core& target) {
     self.gate.store(state.gate(), std::memory_order_relaxed);
     target.gate.store(gate_of_nobody, std::memory_order_relaxed);
     if (self.refs.load(std::memory_order_relaxed) == 0 && self.is_active()) {
@@ -159,10 +149,10 @@ value transfer(thread_state& state, core& self, core& target)
     return receive();
 }
 
-value enter(core& named, value payload, std::exception_ptr exception)
-{
+value enter(core& named, value payload, std::exception_ptr exception) {
     thread_state& state = thread_state::here();
-    if (&named == &nobody || named.owner != &state) refuse(&named == &nobody ? greenlet() : named.self, "switch_to or raise");
+    if (&named == &nobody || named.owner != &state)
+        refuse(&named == &nobody ? greenlet() : named.self, "switch_to or raise");
     greenlet held = handle_access::share(named);  // what runs below may drop the caller's handle
     state.attend_mail();
     state.settle_gate();

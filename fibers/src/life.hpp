@@ -36,8 +36,7 @@ void bury_unstarted(core& unstarted) noexcept;
 void drop_limits(core& finished) noexcept;
 
 /// Marks a started one as dead and takes it off the registry.
-inline void mark_dead(thread_state& state, core& finished) noexcept
-{
+inline void mark_dead(thread_state& state, core& finished) noexcept {
     finished.life.store(life::dead, std::memory_order_release);
     finished.gate.store(gate_of_nobody, std::memory_order_relaxed);
     state.strike_off(finished);

@@ -6,9 +6,9 @@
 
 namespace copse {
 
-bool timed_mutex::wait_by(std::int64_t deadline)
-{
-    if (owner_ == detail::this_thread.current->id) throw error("mutex: locked again by its owner, which would wait for itself");
+bool timed_mutex::wait_by(std::int64_t deadline) {
+    if (owner_ == detail::this_thread.current->id)
+        throw error("mutex: locked again by its owner, which would wait for itself");
     detail::wait w("mutex", this, detail::gain::something);
     waiting_.push_back(w);
     return detail::park(w, deadline) == detail::cause::satisfied;
@@ -16,13 +16,11 @@ bool timed_mutex::wait_by(std::int64_t deadline)
 
 void timed_mutex::throw_not_owner() { throw not_owner("mutex: unlocked by a greenlet that does not hold it"); }
 
-void condition_variable::notify_one() noexcept
-{
+void condition_variable::notify_one() noexcept {
     if (detail::wait* first = waiting_.front()) detail::complete(*first, detail::cause::satisfied);
 }
 
-void condition_variable::notify_all() noexcept
-{
+void condition_variable::notify_all() noexcept {
     while (detail::wait* first = waiting_.front()) detail::complete(*first, detail::cause::satisfied);
 }
 
@@ -34,8 +32,7 @@ struct relock {
     explicit relock(mutex& of) noexcept : m(of) {}
     relock(const relock&) = delete;
     relock& operator=(const relock&) = delete;
-    ~relock()
-    {
+    ~relock() {
         const shield keep_back;
         m.lock();
     }
@@ -43,8 +40,7 @@ struct relock {
 
 }  // namespace
 
-bool condition_variable::wait_by(std::unique_lock<mutex>& lock, std::int64_t deadline)
-{
+bool condition_variable::wait_by(std::unique_lock<mutex>& lock, std::int64_t deadline) {
     if (!lock.owns_lock() || lock.mutex()->owner_ != detail::current_id()) {
         throw not_owner("condition_variable: wait without holding the lock");
     }

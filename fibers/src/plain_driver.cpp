@@ -14,8 +14,7 @@ class plain_driver final : public idle_driver {
 public:
     std::int64_t now() noexcept override { return std::chrono::steady_clock::now().time_since_epoch().count(); }
 
-    void wait(std::int64_t deadline) noexcept override
-    {
+    void wait(std::int64_t deadline) noexcept override {
         std::unique_lock lock(mutex_);
         if (deadline == never) {
             woken_.wait(lock, [this] { return awake_; });
@@ -28,8 +27,7 @@ public:
 
     void poll() noexcept override {}
 
-    void wake() noexcept override
-    {
+    void wake() noexcept override {
         {
             const std::lock_guard lock(mutex_);
             awake_ = true;

@@ -7,7 +7,8 @@
 
 extern "C" {
 [[gnu::weak]] void __sanitizer_start_switch_fiber(void** fake_stack_save, const void* bottom, std::size_t size);
-[[gnu::weak]] void __sanitizer_finish_switch_fiber(void* fake_stack_save, const void** bottom_old, std::size_t* size_old);
+[[gnu::weak]] void __sanitizer_finish_switch_fiber(void* fake_stack_save, const void** bottom_old,
+                                                   std::size_t* size_old);
 [[gnu::weak]] void* __tsan_get_current_fiber();
 [[gnu::weak]] void* __tsan_create_fiber(unsigned flags);
 [[gnu::weak]] void __tsan_destroy_fiber(void* fiber);
@@ -28,8 +29,7 @@ struct checked_stack {
     bool of_thread = false;  // the thread's own stack: its ThreadSanitizer fiber is not ours to end
 };
 
-inline bool sanitizer_present() noexcept
-{
+inline bool sanitizer_present() noexcept {
     return __sanitizer_start_switch_fiber != nullptr || __tsan_switch_to_fiber != nullptr;
 }
 
@@ -39,8 +39,7 @@ checked_stack* check_new_stack(const void* bottom, std::size_t size);
 void forget_stack(checked_stack* stack) noexcept;
 
 /// Right before the jump from one to the other; `for_ever`: the first one will never be entered again.
-inline void announce_leaving(checked_stack* from, checked_stack* to, bool for_ever) noexcept
-{
+inline void announce_leaving(checked_stack* from, checked_stack* to, bool for_ever) noexcept {
     if (__sanitizer_start_switch_fiber != nullptr) {
         __sanitizer_start_switch_fiber(for_ever ? nullptr : &from->fake_stack, to->bottom, to->size);
     }
@@ -48,8 +47,7 @@ inline void announce_leaving(checked_stack* from, checked_stack* to, bool for_ev
 }
 
 /// Right after it. `from` learns its bounds: a thread's own stack has no other way to know them.
-inline void announce_arrival(checked_stack* here, checked_stack* from) noexcept
-{
+inline void announce_arrival(checked_stack* here, checked_stack* from) noexcept {
     if (__sanitizer_finish_switch_fiber == nullptr) return;
     const void* bottom = nullptr;
     std::size_t size = 0;

@@ -6,23 +6,21 @@
 
 namespace copse {
 
-semaphore::semaphore(std::ptrdiff_t permits) : permits_(permits)
-{
+semaphore::semaphore(std::ptrdiff_t permits) : permits_(permits) {
     if (permits < 0) throw std::invalid_argument("semaphore: a count of " + std::to_string(permits) + " is negative");
 }
 
-bool semaphore::wait_by(std::int64_t deadline)
-{
+bool semaphore::wait_by(std::int64_t deadline) {
     detail::wait w("semaphore", this, detail::gain::something);
     waiting_.push_back(w);
     return detail::park(w, deadline) == detail::cause::satisfied;
 }
 
-void semaphore::release(std::ptrdiff_t permits)
-{
+void semaphore::release(std::ptrdiff_t permits) {
     if (permits < 0) throw std::invalid_argument("semaphore: release of " + std::to_string(permits) + " permits");
     if (permits > std::numeric_limits<std::ptrdiff_t>::max() - permits_) {
-        throw std::overflow_error("semaphore: release of " + std::to_string(permits) + " permits on top of " + std::to_string(permits_));
+        throw std::overflow_error("semaphore: release of " + std::to_string(permits) + " permits on top of " +
+                                  std::to_string(permits_));
     }
     for (; permits > 0; --permits) {
         detail::wait* first = waiting_.front();

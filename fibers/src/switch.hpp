@@ -17,10 +17,10 @@ void* checked_jump(thread_state& state, core& self, core& target, void* word) no
 void* jump_with_exceptions(thread_state& state, core& self, core& target, void* word) noexcept;
 
 /// Leaves `self`, which can be entered again, for `target`. Returns the word of whoever enters it, when that happens.
-[[gnu::always_inline]] inline void* jump_to(thread_state& state, core& self, core& target, void* word) noexcept
-{
+[[gnu::always_inline]] inline void* jump_to(thread_state& state, core& self, core& target, void* word) noexcept {
     thread_block& here = this_thread;
-    if (here.exceptions->any()) [[unlikely]] return jump_with_exceptions(state, self, target, word);
+    if (here.exceptions->any()) [[unlikely]]
+        return jump_with_exceptions(state, self, target, word);
     if (state.sanitized) [[unlikely]] {
         word = checked_jump(state, self, target, word);
     } else {
@@ -34,8 +34,7 @@ void* jump_with_exceptions(thread_state& state, core& self, core& target, void* 
 
 /// Leaves the stack of a greenlet that is dead: its block may be gone already. Inlined into the root of the stack, which is
 /// entered without a call and so must be left at the same depth: else the return-address stack of the CPU is off for good.
-[[gnu::always_inline]] inline void jump_for_ever(thread_state& state, core& target, void* word) noexcept
-{
+[[gnu::always_inline]] inline void jump_for_ever(thread_state& state, core& target, void* word) noexcept {
     this_thread.current = &state.grave;
     if (state.sanitized) [[unlikely]] {
         announce_leaving(state.left_stack, static_cast<checked_stack*>(target.checker), true);
@@ -46,8 +45,7 @@ void* jump_with_exceptions(thread_state& state, core& self, core& target, void* 
 }
 
 /// The first thing on a new stack: becomes `self`.
-inline void arrive_first(thread_state& state, core& self, void* from_frame) noexcept
-{
+inline void arrive_first(thread_state& state, core& self, void* from_frame) noexcept {
     core& left = *this_thread.current;
     left.frame = from_frame;
     this_thread.current = &self;

@@ -22,19 +22,18 @@ namespace {
 
 constexpr std::uint64_t ids_a_thread = std::uint64_t{1} << 40;
 std::atomic<std::uint64_t> threads_so_far{0};
+constinit std::atomic<thread_state*> kept_states{nullptr};
 
 thread_local bool thread_has_ended = false;
 
 bool on_main_thread() noexcept { return ::getpid() == static_cast<pid_t>(::syscall(SYS_gettid)); }
 
-owner_description describe(const void* owner) noexcept
-{
+owner_description describe(const void* owner) noexcept {
     const auto& c = *static_cast<const core*>(owner);
     return {c.label == nullptr ? std::string_view() : std::string_view(c.label), c.id, spawn_file(c), spawn_line(c)};
 }
 
-void print(const std::exception_ptr& exception, const greenlet& concerned) noexcept
-{
+void print(const std::exception_ptr& exception, const greenlet& concerned) noexcept {
     const char* who = "copse";
     std::string text;
     try {
@@ -54,8 +53,7 @@ void print(const std::exception_ptr& exception, const greenlet& concerned) noexc
 // Ends this thread's greenlets when the thread ends.
 struct thread_end {
     thread_state* state = nullptr;
-    ~thread_end()
-    {
+    ~thread_end() {
         if (state != nullptr) state->end();
     }
 };
@@ -66,8 +64,7 @@ thread_local thread_end at_thread_end;
 
 }  // namespace
 
-thread_state::thread_state() : last_id(threads_so_far.fetch_add(1, std::memory_order_relaxed) * ids_a_thread)
-{
+thread_state::thread_state() : last_id(threads_so_far.fetch_add(1, std::memory_order_relaxed) * ids_a_thread) {
     for (core* eternal : {&main, &hub_greenlet}) {
         eternal->owner = this;
         eternal->id = next_id();
@@ -75,6 +72,7 @@ thread_state::thread_state() : last_id(threads_so_far.fetch_add(1, std::memory_o
         eternal->life.store(life::started, std::memory_order_relaxed);
         handle_access::set_view(eternal->self, eternal);
     }
+    main.frame = this;  // not null, which would mean that it has never run; its first jump writes the real one
     hub_greenlet.attention = attend_hub;
     handle_access::set_view(hub_greenlet.parent, &main);
     grave.owner = this;
@@ -87,12 +85,12 @@ thread_state::thread_state() : last_id(threads_so_far.fetch_add(1, std::memory_o
 
 thread_state::~thread_state() { forget_stack(static_cast<checked_stack*>(main.checker)); }
 
-thread_state& thread_state::make()
-{
+thread_state& thread_state::make() {
     // The main thread gets a fresh state after the end of its first: exit handlers and static destructors may still switch.
     // Nobody ends that one.
     if (thread_has_ended && !on_main_thread()) {
-        throw thread_exited("copse was used in a thread whose greenlets have ended already (a thread_local destructor?)");
+        throw thread_exited(
+            "copse was used in a thread whose greenlets have ended already (a thread_local destructor?)");
     }
     auto made = std::make_unique<thread_state>();
     install_overflow_report();
@@ -110,16 +108,14 @@ thread_state& thread_state::make()
     return *made.release();
 }
 
-void thread_state::settle_gate() noexcept
-{
+void thread_state::settle_gate() noexcept {
     const bool open = !sanitized && !trace && this_thread.current->refs.load(std::memory_order_relaxed) != 0;
     // seq_cst: a sender writes the flag, then shuts the gate; here the gate is written, then the flag is read.
     this_thread.gate.store(open ? gate() : gate_shut, std::memory_order_seq_cst);
     if (open && has_dropped()) this_thread.gate.store(gate_shut, std::memory_order_relaxed);
 }
 
-void thread_state::bury_dropped()
-{
+void thread_state::bury_dropped() {
     while (has_dropped_.exchange(false, std::memory_order_seq_cst)) {
         std::vector<core*> dropped;
         {
@@ -130,16 +126,14 @@ void thread_state::bury_dropped()
     }
 }
 
-void thread_state::take_freed() noexcept
-{
+void thread_state::take_freed() noexcept {
     const std::lock_guard lock(mail_);
     has_freed_.store(false, std::memory_order_relaxed);
     for (const freed_block& f : freed_) blocks.give(f.memory, f.size);
     freed_.clear();
 }
 
-bool thread_state::send_dropped(core& block) noexcept
-{
+bool thread_state::send_dropped(core& block) noexcept {
     const std::lock_guard lock(mail_);
     if (exited()) return false;
     dropped_.push_back(&block);
@@ -149,8 +143,7 @@ bool thread_state::send_dropped(core& block) noexcept
     return true;
 }
 
-void thread_state::free_from_elsewhere(void* block, std::size_t size) noexcept
-{
+void thread_state::free_from_elsewhere(void* block, std::size_t size) noexcept {
     bool last = false;
     {
         const std::lock_guard lock(mail_);
@@ -165,8 +158,16 @@ void thread_state::free_from_elsewhere(void* block, std::size_t size) noexcept
     if (last) delete this;
 }
 
-void thread_state::release_eternal(core& eternal) noexcept
-{
+void thread_state::release_eternal_weak(core& eternal) noexcept {
+    bool last = false;
+    {
+        const std::lock_guard lock(mail_);
+        last = eternal.weak.fetch_sub(1, std::memory_order_acq_rel) == 2 && exited() && unused();
+    }
+    if (last) delete this;
+}
+
+void thread_state::release_eternal(core& eternal) noexcept {
     bool last = false;
     {
         const std::lock_guard lock(mail_);
@@ -175,29 +176,28 @@ void thread_state::release_eternal(core& eternal) noexcept
     if (last) delete this;
 }
 
-bool thread_state::unused() const noexcept
-{
-    return blocks.live() == 0 && main.refs.load(std::memory_order_acquire) == 0 &&
-           hub_greenlet.refs.load(std::memory_order_acquire) == 0 && !keep_for_ever_;
+bool thread_state::unused() const noexcept {
+    for (const core* eternal : {&main, &hub_greenlet}) {
+        if (eternal->refs.load(std::memory_order_acquire) != 0 || eternal->weak.load(std::memory_order_acquire) != 1)
+            return false;
+    }
+    return blocks.live() == 0 && !kept_for_ever_;
 }
 
-void thread_state::own_hub(std::unique_ptr<hub_core> made)
-{
+void thread_state::own_hub(std::unique_ptr<hub_core> made) {
     const std::lock_guard lock(mail_);
     hub_ = std::move(made);
     this_thread.hub = hub_.get();
 }
 
-void thread_state::end_hub() noexcept
-{
+void thread_state::end_hub() noexcept {
     std::unique_ptr<hub_core> ended;
     const std::lock_guard lock(mail_);
     ended.swap(hub_);
     this_thread.hub = nullptr;
 }
 
-void thread_state::report(const std::exception_ptr& exception, const greenlet& concerned) noexcept
-{
+void thread_state::report(const std::exception_ptr& exception, const greenlet& concerned) noexcept {
     if (!on_error || this_thread.state != this) return print(exception, concerned);
     // A handler may be called in the middle of a park: it must not block.
     core& self = *this_thread.current;
@@ -213,8 +213,7 @@ void thread_state::report(const std::exception_ptr& exception, const greenlet& c
     if ((attention & attend_hub) == 0) self.attention &= static_cast<std::uint8_t>(~attend_hub);
 }
 
-void thread_state::end() noexcept
-{
+void thread_state::end() noexcept {
     // exit() inside a greenlet: this is its stack, and the others are left as they are.
     if (this_thread.current != &main) return;
     if (this_thread.hub != nullptr) this_thread.hub->shut_down();
@@ -250,9 +249,16 @@ void thread_state::end() noexcept
     if (last) delete this;
 }
 
+// An abandoned stack may refer to this state. The list is for leak checkers.
+void thread_state::keep_for_ever() noexcept {
+    if (std::exchange(kept_for_ever_, true)) return;
+    next_kept_ = kept_states.load(std::memory_order_relaxed);
+    while (!kept_states.compare_exchange_weak(next_kept_, this, std::memory_order_release, std::memory_order_relaxed)) {
+    }
+}
+
 // One try each; a survivor keeps its stack for ever.
-void thread_state::end_newest() noexcept
-{
+void thread_state::end_newest() noexcept {
     core& victim = *newest_;
     retain(victim);
     if (!victim.has_started()) {
@@ -262,15 +268,15 @@ void thread_state::end_newest() noexcept
         victim.traits |= trait_lost;
         mark_dead(*this, victim);
         stacks->abandon(std::exchange(victim.stack, nullptr));
-        keep_for_ever_ = true;
-        report(std::make_exception_ptr(error(to_string(victim.self) + " survived the end of its thread: its stack is abandoned")),
+        keep_for_ever();
+        report(std::make_exception_ptr(
+                   error(to_string(victim.self) + " survived the end of its thread: its stack is abandoned")),
                victim.self);
     }
     release(victim);
 }
 
-void fatal(const char* what) noexcept
-{
+void fatal(const char* what) noexcept {
     std::fprintf(stderr, "copse: %s\n", what);
     std::abort();
 }

@@ -49,9 +49,9 @@ public:
     thread_state& operator=(const thread_state&) = delete;
 
     /// This thread's, made if need be. Throws thread_exited once it has ended.
-    static thread_state& here()
-    {
-        if (this_thread.state != nullptr) [[likely]] return *this_thread.state;
+    static thread_state& here() {
+        if (this_thread.state != nullptr) [[likely]]
+            return *this_thread.state;
         return make();
     }
 
@@ -65,9 +65,9 @@ public:
     bool has_dropped() const noexcept { return has_dropped_.load(std::memory_order_seq_cst); }
 
     /// The same, where that may be done now.
-    void attend_mail()
-    {
-        if (!has_dropped() || (this_thread.current->attention & attend_hub) != 0) [[likely]] return;
+    void attend_mail() {
+        if (!has_dropped() || (this_thread.current->attention & attend_hub) != 0) [[likely]]
+            return;
         bury_dropped();
         settle_gate();
     }
@@ -82,19 +82,18 @@ public:
     void free_from_elsewhere(void* block, std::size_t size) noexcept;
     /// From another thread, or after the end of this one: drops a handle on main or hub.
     void release_eternal(core& eternal) noexcept;
+    void release_eternal_weak(core& eternal) noexcept;
     std::uint64_t next_id() noexcept { return ++last_id; }
 
     void own_hub(std::unique_ptr<hub_core> made);
 
-    void enlist(core& unfinished) noexcept
-    {
+    void enlist(core& unfinished) noexcept {
         unfinished.older = newest_;
         unfinished.newer = nullptr;
         if (newest_ != nullptr) newest_->newer = &unfinished;
         newest_ = &unfinished;
     }
-    void strike_off(core& finished) noexcept
-    {
+    void strike_off(core& finished) noexcept {
         (finished.newer != nullptr ? finished.newer->older : newest_) = finished.older;
         if (finished.older != nullptr) finished.older->newer = finished.newer;
         finished.newer = finished.older = nullptr;
@@ -108,7 +107,7 @@ public:
 
     core main;
     core hub_greenlet;         // the hub's: here, because fibers name it as their parent even when the hub has gone
-    core grave;             // current while the stack of a dead greenlet is being left
+    core grave;                // current while the stack of a dead greenlet is being left
     core* entering = nullptr;  // who runs on the stack that is about to be entered for the first time
     switch_in_flight in_flight;
     core* orphans = nullptr;  // suspended without a handle, chained by next_ready: killed by the next arrival
@@ -130,14 +129,16 @@ private:
     void end_hub() noexcept;
 
     std::atomic<std::uintptr_t>* gate_of_thread_ = nullptr;
-    bool keep_for_ever_ = false;  // an abandoned stack may refer to us
+    void keep_for_ever() noexcept;
+    bool kept_for_ever_ = false;
+    thread_state* next_kept_ = nullptr;
     core* newest_ = nullptr;
     std::atomic<bool> has_dropped_{false};
     std::atomic<bool> has_freed_{false};
     std::atomic<bool> exited_{false};
 
     std::mutex mail_;
-    std::vector<core*> dropped_;  // guarded by mail_
+    std::vector<core*> dropped_;     // guarded by mail_
     std::unique_ptr<hub_core> hub_;  // guarded by mail_ where other threads look
     struct freed_block {
         void* memory;
@@ -153,9 +154,9 @@ private:
 [[noreturn]] void fatal(const char* what) noexcept;
 
 /// Must hold, always on.
-inline void must(bool holds, const char* what) noexcept
-{
-    if (!holds) [[unlikely]] fatal(what);
+inline void must(bool holds, const char* what) noexcept {
+    if (!holds) [[unlikely]]
+        fatal(what);
 }
 
 }  // namespace copse::detail

@@ -22,8 +22,8 @@ timeout::timeout(std::int64_t length, std::exception_ptr instead) : length_(leng
 }
 
 timeout::~timeout() {
-    if (of == nullptr) return;
     cancel();
+    if (of == nullptr) return;
     (previous_limit != nullptr ? previous_limit->next_limit : of->limits) = next_limit;
     if (next_limit != nullptr) next_limit->previous_limit = previous_limit;
 }
@@ -32,18 +32,19 @@ void timeout::start() {
     cancel();
     serial_ = serials.fetch_add(1, std::memory_order_relaxed) + 1;
     expired_ = false;
-    if (of != nullptr && length_ != detail::never) detail::this_thread.hub->timers.arm(*this, detail::deadline_in(length_));
+    if (of != nullptr && length_ != detail::never)
+        detail::this_thread.hub->timers.arm(*this, detail::deadline_in(length_));
 }
 
 void timeout::cancel() noexcept {
-    if (of == nullptr) return;
-    if (armed()) detail::this_thread.hub->timers.cancel(*this);
-    if (error != nullptr) detail::withdraw(*of, *this);
+    if (armed() && detail::this_thread.hub != nullptr) detail::this_thread.hub->timers.cancel(*this);
+    if (of != nullptr && error != nullptr) detail::withdraw(*of, *this);
 }
 
 void timeout::expire(detail::timer& t) noexcept {
     auto& self = static_cast<timeout&>(t);
     self.expired_ = true;
+    if (self.of == nullptr) return;
     self.error = self.instead_ != nullptr
                      ? self.instead_
                      : std::make_exception_ptr(timeout_expired(self.serial_, std::chrono::nanoseconds(self.length_)));

@@ -5,8 +5,7 @@ namespace copse {
 namespace detail {
 
 value trace_arrival(thread_state& state, const greenlet& from, const greenlet& to, value payload,
-                    const std::exception_ptr& exception)
-{
+                    const std::exception_ptr& exception) {
     const trace_function trace = state.trace;  // it may replace itself
     try {
         trace(exception ? trace_event::raised : trace_event::switched, from, to);
@@ -20,8 +19,7 @@ value trace_arrival(thread_state& state, const greenlet& from, const greenlet& t
 
 }  // namespace detail
 
-trace_function set_trace(trace_function trace)
-{
+trace_function set_trace(trace_function trace) {
     detail::thread_state& state = detail::thread_state::here();
     trace_function before = std::exchange(state.trace, std::move(trace));
     state.settle_gate();

@@ -13,8 +13,7 @@ public:
 
     std::int64_t now() noexcept override { return now_; }
 
-    void wait(std::int64_t deadline) noexcept override
-    {
+    void wait(std::int64_t deadline) noexcept override {
         if (deadline != detail::never) {
             now_ = std::max(now_, deadline);
             return;
@@ -27,8 +26,7 @@ public:
 
     void poll() noexcept override {}
 
-    void wake() noexcept override
-    {
+    void wake() noexcept override {
         const std::lock_guard lock(mutex_);
         awake_ = true;
         woken_.notify_one();
@@ -47,8 +45,7 @@ private:
     bool awake_ = false;
 };
 
-virtual_time::virtual_time(std::optional<std::uint64_t> seed) : hub_(hub::current())
-{
+virtual_time::virtual_time(std::optional<std::uint64_t> seed) : hub_(hub::current()) {
     if (hub_.stats().timers != 0) throw error("virtual_time: fibers wait for a time of the real clock");
     auto made = std::make_unique<driver>(hub_.driver().now());
     driver_ = made.get();
@@ -56,8 +53,7 @@ virtual_time::virtual_time(std::optional<std::uint64_t> seed) : hub_(hub::curren
     hub_.shuffle(seed);
 }
 
-virtual_time::~virtual_time()
-{
+virtual_time::~virtual_time() {
     hub_.shuffle(std::nullopt);
     hub_.set_driver(std::move(before_));
 }

@@ -16,13 +16,12 @@ namespace {
 
 void time_out(timer& t) { complete(static_cast<wait&>(t), cause::timed_out); }
 
-[[noreturn]] void throw_blocking_in_hub()
-{
-    throw blocking_in_hub("a call that may park was made in the hub: posted functions and raw links must not block; spawn a fiber");
+[[noreturn]] void throw_blocking_in_hub() {
+    throw blocking_in_hub(
+        "a call that may park was made in the hub: posted functions and raw links must not block; spawn a fiber");
 }
 
-[[noreturn]] void throw_first_interrupt(core& self)
-{
+[[noreturn]] void throw_first_interrupt(core& self) {
     interrupt& first = *self.interrupts;
     std::exception_ptr error = std::move(first.error);
     withdraw(self, first);
@@ -31,22 +30,22 @@ void time_out(timer& t) { complete(static_cast<wait&>(t), cause::timed_out); }
 }
 
 // Leaves the stack until this greenlet is taken from the ready queue.
-[[gnu::always_inline]] inline void leave(hub_core& hub, core& self)
-{
+[[gnu::always_inline]] inline void leave(hub_core& hub, core& self) {
+    const int error_number = *this_thread.error_number;  // belongs to the thread: kept across
     core& to = hub.next();
-    if (&to != &self && jump_to(hub.state, self, to, nullptr) != nullptr) [[unlikely]] receive();
+    if (&to != &self && jump_to(hub.state, self, to, nullptr) != nullptr) [[unlikely]]
+        receive();
+    *this_thread.error_number = error_number;
 }
 
 }  // namespace
 
-bool may_interrupt(const core& c) noexcept
-{
+bool may_interrupt(const core& c) noexcept {
     const exception_state& state = &c == this_thread.current ? *this_thread.exceptions : c.exceptions;
     return c.shields == 0 && state.uncaught == 0;
 }
 
-void attend_now()
-{
+void attend_now() {
     thread_state::here();
     hub_core::here();
     core& self = *this_thread.current;
@@ -54,14 +53,12 @@ void attend_now()
     if (self.interrupts != nullptr && may_interrupt(self)) throw_first_interrupt(self);
 }
 
-std::uint64_t make_current_id()
-{
+std::uint64_t make_current_id() {
     thread_state::here();
     return this_thread.current->id;
 }
 
-cause park(wait& w, std::int64_t deadline)
-{
+cause park(wait& w, std::int64_t deadline) {
     hub_core& hub = hub_core::here();
     core& self = *w.who;
     self.waiting = &w;
@@ -70,19 +67,17 @@ cause park(wait& w, std::int64_t deadline)
         w.fire = &time_out;
         hub.timers.arm(w, deadline);
     }
-    const int error_number = *this_thread.error_number;  // belongs to the thread: kept across a park
     leave(hub, self);
-    *this_thread.error_number = error_number;
     self.waiting = nullptr;
-    if (w.ended == cause::satisfied && (w.acquires == gain::something || self.attention == 0)) [[likely]] return w.ended;
+    if (w.ended == cause::satisfied && (w.acquires == gain::something || self.attention == 0)) [[likely]]
+        return w.ended;
     if (w.by != nullptr) note_thrown(self, *w.by);
     if (w.error != nullptr) std::rethrow_exception(std::move(w.error));
     if (self.interrupts != nullptr && w.acquires == gain::nothing && may_interrupt(self)) throw_first_interrupt(self);
     return w.ended;
 }
 
-bool complete(wait& w, cause how) noexcept
-{
+bool complete(wait& w, cause how) noexcept {
     if (w.ended != cause::open) return false;
     hub_core& hub = *this_thread.hub;
     w.ended = how;
@@ -93,15 +88,13 @@ bool complete(wait& w, cause how) noexcept
     return true;
 }
 
-bool fail(wait& w, std::exception_ptr error) noexcept
-{
+bool fail(wait& w, std::exception_ptr error) noexcept {
     if (w.ended != cause::open) return false;
     w.error = std::move(error);
     return complete(w, cause::failed);
 }
 
-void deliver(core& c, interrupt& i) noexcept
-{
+void deliver(core& c, interrupt& i) noexcept {
     wait* w = c.waiting;
     if (w != nullptr && w->ended == cause::open && may_interrupt(c)) {
         // From here on it is on its way: ending its scope elsewhere does not take it back.
@@ -116,8 +109,7 @@ void deliver(core& c, interrupt& i) noexcept
     c.attention |= attend_interrupt;
 }
 
-void withdraw(core& c, interrupt& i) noexcept
-{
+void withdraw(core& c, interrupt& i) noexcept {
     for (interrupt** at = &c.interrupts; *at != nullptr; at = &(*at)->next) {
         if (*at != &i) continue;
         *at = std::exchange(i.next, nullptr);
@@ -127,19 +119,17 @@ void withdraw(core& c, interrupt& i) noexcept
     if (c.interrupts == nullptr) c.attention &= static_cast<std::uint8_t>(~attend_interrupt);
 }
 
-void drop_limits(core& finished) noexcept
-{
+void drop_limits(core& finished) noexcept {
     while (finished.interrupts != nullptr) withdraw(finished, *finished.interrupts);
     for (time_limit* limit = std::exchange(finished.limits, nullptr); limit != nullptr; limit = limit->next_limit) {
-        if (limit->armed()) this_thread.hub->timers.cancel(*limit);
-        limit->of = nullptr;
+        limit->of = nullptr;  // it still expires, harmlessly (rule 66)
     }
 }
 
-gain withdraw_wait(core& parked) noexcept
-{
+gain withdraw_wait(core& parked) noexcept {
     hub_core* hub = this_thread.hub;
-    if (hub == nullptr || parked.gate.load(std::memory_order_relaxed) != gate_of_nobody) return gain::nothing;  // suspended by hand
+    if (hub == nullptr || parked.gate.load(std::memory_order_relaxed) != gate_of_nobody)
+        return gain::nothing;  // suspended by hand
     const bool gained = has_gained(parked);
     wait* w = std::exchange(parked.waiting, nullptr);
     if (w != nullptr && w->ended == cause::open) complete(*w, cause::interrupted);
@@ -147,23 +137,20 @@ gain withdraw_wait(core& parked) noexcept
     return gained ? gain::something : gain::nothing;
 }
 
-void abort_waited_for(const wait& first, const char* ended) noexcept
-{
+void abort_waited_for(const wait& first, const char* ended) noexcept {
     std::fprintf(stderr, "copse: a %s ended while %s waits for it\n", ended, to_string(first.who->self).c_str());
     std::abort();
 }
 
 void throw_not_a_number() { throw invalid_duration("a duration is not a number"); }
 
-std::int64_t deadline_in(std::int64_t length) noexcept
-{
+std::int64_t deadline_in(std::int64_t length) noexcept {
     if (length == never) return never;
     const std::int64_t now = clock::now().time_since_epoch().count();
     return length > never - now ? never : now + length;
 }
 
-void sleep_by(std::int64_t deadline)
-{
+void sleep_by(std::int64_t deadline) {
     attend();
     wait w("sleep", nullptr, gain::nothing);
     park(w, deadline);
@@ -171,27 +158,26 @@ void sleep_by(std::int64_t deadline)
 
 }  // namespace detail
 
-clock::time_point clock::now() noexcept
-{
+clock::time_point clock::now() noexcept {
     detail::hub_core* hub = detail::this_thread.hub;
     if (hub == nullptr) return time_point(std::chrono::steady_clock::now().time_since_epoch());
     return time_point(std::chrono::nanoseconds(hub->now()));
 }
 
-void yield()
-{
+void yield() {
     using namespace detail;
     attend();
     thread_block& here = this_thread;
-    if (here.hub == nullptr) [[unlikely]] hub_core::here();
+    if (here.hub == nullptr) [[unlikely]]
+        hub_core::here();
     core& self = *here.current;
     here.hub->push(self);
     leave(*here.hub, self);
-    if (self.attention != 0) [[unlikely]] attend_now();
+    if (self.attention != 0) [[unlikely]]
+        attend_now();
 }
 
-shield::shield()
-{
+shield::shield() {
     detail::thread_state::here();
     shielded_ = detail::this_thread.current;
     if (shielded_->shields == 255) throw error("shield: nested more than 255 deep");

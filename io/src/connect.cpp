@@ -62,11 +62,14 @@ void finish_connect(entry& e, const endpoint& there, detail::limit& within) {
     if (within.is_at_once()) fail_connect(EINPROGRESS, e, there);
     e.ready = 0;
     e.ended = false;
-    do {
-        e.forget(direction::out);
+    for (;;) {
         if (!detail::home.now->await(e, direction::out, within, "connect")) fail_late(e, there);
         if (const int error = connect_error(e); error != 0) fail_connect(error, e, there);
-    } while (peer_of(e).empty());
+        // Asked once more, the kernel says how far it is, and takes the socket for connected from then on.
+        if (sys.connect(e.fd, there.native(), there.native_size()) == 0 || errno == EISCONN) return;
+        if (errno != EALREADY && errno != EINPROGRESS && errno != EINTR) fail_connect(errno, e, there);
+        e.forget(direction::out);
+    }
 }
 
 /// A Unix listener whose backlog is full says EAGAIN, and no event tells when there is room.
@@ -110,6 +113,7 @@ void refuse_self(entry& e, const endpoint& there) {
     sockaddr nobody{};
     nobody.sa_family = AF_UNSPEC;
     sys.connect(e.fd, &nobody, sizeof nobody);  // dissolves it
+    connect_error(e);                           // and its reset is nobody's business
     e.ready = 0;
     fail_connect(ECONNREFUSED, e, there);
 }

@@ -34,8 +34,7 @@ endpoint make(const Address& address, socklen_t size = sizeof(Address)) {
 }
 
 /// As it may stand in a message: what is not printable, as \x1b.
-std::string printable(std::string_view text)
-{
+std::string printable(std::string_view text) {
     constexpr std::string_view digits = "0123456789abcdef";
     std::string shown;
     for (const char c : text) {
@@ -144,8 +143,7 @@ std::strong_ordering compare_whole(const endpoint& a, const endpoint& b) noexcep
 
 }  // namespace
 
-void detail::refuse_text(std::string_view text, const std::string& reason)
-{
+void detail::refuse_text(std::string_view text, const std::string& reason) {
     throw std::invalid_argument("\"" + printable(text) + "\" is no endpoint: " + reason);
 }
 

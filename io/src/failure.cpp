@@ -49,7 +49,8 @@ std::string describe(const char* operation, int fd, const endpoint& peer, direct
     std::string text = operation;
     text += " on fd ";
     text += std::to_string(fd);
-    if (!peer.empty() && (peer.family() != AF_UNIX || !peer.address().empty())) text += (d == direction::in ? " from " : " to ") + to_string(peer);
+    if (!peer.empty() && (peer.family() != AF_UNIX || !peer.address().empty()))
+        text += (d == direction::in ? " from " : " to ") + to_string(peer);
     return text;
 }
 

@@ -33,8 +33,7 @@ inline constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
 /// Nanoseconds, never early: rounded up; negative counts as 0, what is too long as `never`; not-a-number is refused.
 template <class Rep, class Period>
-std::int64_t length_of(std::chrono::duration<Rep, Period> length)
-{
+std::int64_t length_of(std::chrono::duration<Rep, Period> length) {
     if constexpr (std::is_floating_point_v<Rep>) {
         if (std::isnan(length.count())) throw_not_a_number();
         const long double ns = static_cast<long double>(length.count()) * Period::num / Period::den * 1e9L;
@@ -42,10 +41,7 @@ std::int64_t length_of(std::chrono::duration<Rep, Period> length)
         return ns >= 9.2e18L ? never : static_cast<std::int64_t>(std::ceil(ns));
     } else {
         if (length.count() <= 0) return 0;
-        using exact = std::chrono::duration<Rep, Period>;
-        if (length > std::chrono::duration_cast<exact>(std::chrono::hours(24 * 365 * 290))) {
-            if (std::chrono::duration<long double>(length) > std::chrono::hours(24 * 365 * 290)) return never;
-        }
+        if (std::chrono::duration<long double, std::nano>(length).count() >= 9.2e18L) return never;
         return std::chrono::ceil<std::chrono::nanoseconds>(length).count();
     }
 }
@@ -54,15 +50,13 @@ std::int64_t length_of(std::chrono::duration<Rep, Period> length)
 std::int64_t deadline_in(std::int64_t length) noexcept;
 
 template <class Rep, class Period>
-std::int64_t deadline_after(std::chrono::duration<Rep, Period> length)
-{
+std::int64_t deadline_after(std::chrono::duration<Rep, Period> length) {
     return deadline_in(length_of(length));
 }
 
 /// A point of the hub's clock or of the steady clock is meant as it is; that of any other is converted by what is left of it.
 template <class Clock, class Duration>
-std::int64_t deadline_at(std::chrono::time_point<Clock, Duration> when)
-{
+std::int64_t deadline_at(std::chrono::time_point<Clock, Duration> when) {
     if constexpr (std::is_same_v<Clock, clock> || std::is_same_v<Clock, std::chrono::steady_clock>) {
         return length_of(when.time_since_epoch());
     } else {

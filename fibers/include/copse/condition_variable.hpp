@@ -31,40 +31,36 @@ public:
     void wait(std::unique_lock<mutex>& lock) { wait_by(lock, detail::never); }
 
     template <class Predicate>
-    void wait(std::unique_lock<mutex>& lock, Predicate holds)
-    {
+    void wait(std::unique_lock<mutex>& lock, Predicate holds) {
         while (!holds()) wait(lock);
     }
 
     template <class Rep, class Period>
-    std::cv_status wait_for(std::unique_lock<mutex>& lock, std::chrono::duration<Rep, Period> length)
-    {
+    std::cv_status wait_for(std::unique_lock<mutex>& lock, std::chrono::duration<Rep, Period> length) {
         return status(wait_by(lock, detail::deadline_after(length)));
     }
     template <class Rep, class Period, class Predicate>
-    bool wait_for(std::unique_lock<mutex>& lock, std::chrono::duration<Rep, Period> length, Predicate holds)
-    {
+    bool wait_for(std::unique_lock<mutex>& lock, std::chrono::duration<Rep, Period> length, Predicate holds) {
         return wait_by(lock, detail::deadline_after(length), holds);
     }
     template <class Clock, class Duration>
-    std::cv_status wait_until(std::unique_lock<mutex>& lock, std::chrono::time_point<Clock, Duration> when)
-    {
+    std::cv_status wait_until(std::unique_lock<mutex>& lock, std::chrono::time_point<Clock, Duration> when) {
         return status(wait_by(lock, detail::deadline_at(when)));
     }
     template <class Clock, class Duration, class Predicate>
-    bool wait_until(std::unique_lock<mutex>& lock, std::chrono::time_point<Clock, Duration> when, Predicate holds)
-    {
+    bool wait_until(std::unique_lock<mutex>& lock, std::chrono::time_point<Clock, Duration> when, Predicate holds) {
         return wait_by(lock, detail::deadline_at(when), holds);
     }
 
 private:
-    static std::cv_status status(bool notified) noexcept { return notified ? std::cv_status::no_timeout : std::cv_status::timeout; }
+    static std::cv_status status(bool notified) noexcept {
+        return notified ? std::cv_status::no_timeout : std::cv_status::timeout;
+    }
 
     bool wait_by(std::unique_lock<mutex>& lock, std::int64_t deadline);
 
     template <class Predicate>
-    bool wait_by(std::unique_lock<mutex>& lock, std::int64_t deadline, Predicate& holds)
-    {
+    bool wait_by(std::unique_lock<mutex>& lock, std::int64_t deadline, Predicate& holds) {
         while (!holds()) {
             if (!wait_by(lock, deadline)) return holds();
         }

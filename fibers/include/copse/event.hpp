@@ -27,13 +27,11 @@ public:
 
     /// Returns: false if `length` went by first. A length of 0 gives the others one turn.
     template <class Rep, class Period>
-    bool wait_for(std::chrono::duration<Rep, Period> length)
-    {
+    bool wait_for(std::chrono::duration<Rep, Period> length) {
         return wait_by(detail::deadline_after(length));
     }
     template <class Clock, class Duration>
-    bool wait_until(std::chrono::time_point<Clock, Duration> when)
-    {
+    bool wait_until(std::chrono::time_point<Clock, Duration> when) {
         return wait_by(detail::deadline_at(when));
     }
 

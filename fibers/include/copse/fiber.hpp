@@ -33,7 +33,7 @@ struct spawn_options {
 
 namespace detail {
 struct fiber_access;
-}
+}  // namespace detail
 
 /// What is common to fibers of every result: a shared handle. Dropping it does not stop the fiber.
 /// Copying, comparing and dropping handles is safe on every thread.
@@ -52,13 +52,11 @@ public:
 
     /// Returns: whether it has finished. A length of 0 gives the others one turn.
     template <class Rep, class Period>
-    bool join_for(std::chrono::duration<Rep, Period> length) const
-    {
+    bool join_for(std::chrono::duration<Rep, Period> length) const {
         return join_by(detail::deadline_after(length));
     }
     template <class Clock, class Duration>
-    bool join_until(std::chrono::time_point<Clock, Duration> when) const
-    {
+    bool join_until(std::chrono::time_point<Clock, Duration> when) const {
         return join_by(detail::deadline_at(when));
     }
 
@@ -73,8 +71,7 @@ public:
 
     /// Returns: whether it has finished by then. The kill stays asked for.
     template <class Rep, class Period>
-    bool kill_for(std::chrono::duration<Rep, Period> length) const
-    {
+    bool kill_for(std::chrono::duration<Rep, Period> length) const {
         return kill_by(nullptr, detail::deadline_after(length));
     }
 
@@ -125,8 +122,7 @@ struct fiber_block;
 
 struct fiber_access {
     template <class R>
-    static fiber<R> adopt(greenlet handle) noexcept
-    {
+    static fiber<R> adopt(greenlet handle) noexcept {
         return fiber<R>(std::move(handle));
     }
     static fiber_core& block(const any_fiber& f, const char* operation) { return f.block(operation); }
@@ -140,8 +136,7 @@ struct result_room : fiber_core {
         stored result;
     };
     result_room() noexcept {}
-    ~result_room()
-    {
+    ~result_room() {
         if (has_result) result.~stored();
     }
 };
@@ -168,21 +163,18 @@ public:
     /// Parks:   unless the fiber has finished.
     /// Throws:  what the fiber threw, the same object every time; fiber_killed; value_taken on the second call for a move-only
     ///          result; would_block_forever (in main); what is raised into the caller.
-    R get() const
-    {
+    R get() const {
         settle_by(detail::never);
         return result();
     }
 
     /// Returns: empty if it had not finished in time. For void: whether it had.
     template <class Rep, class Period>
-    auto get_for(std::chrono::duration<Rep, Period> length) const
-    {
+    auto get_for(std::chrono::duration<Rep, Period> length) const {
         return get_by(detail::deadline_after(length));
     }
     template <class Clock, class Duration>
-    auto get_until(std::chrono::time_point<Clock, Duration> when) const
-    {
+    auto get_until(std::chrono::time_point<Clock, Duration> when) const {
         return get_by(detail::deadline_at(when));
     }
 
@@ -190,8 +182,7 @@ private:
     friend struct detail::fiber_access;
     explicit fiber(greenlet handle) noexcept : any_fiber(std::move(handle)) {}
 
-    auto get_by(std::int64_t deadline) const
-    {
+    auto get_by(std::int64_t deadline) const {
         if constexpr (std::is_void_v<R>) {
             return settle_by(deadline);
         } else if constexpr (std::is_reference_v<R>) {
@@ -202,8 +193,7 @@ private:
         }
     }
 
-    R result() const
-    {
+    R result() const {
         if constexpr (!std::is_void_v<R>) {
             auto& room = static_cast<detail::result_room<R>&>(block("get"));
             if constexpr (std::is_reference_v<R>) {
@@ -211,7 +201,8 @@ private:
             } else if constexpr (std::is_copy_constructible_v<R>) {
                 return room.result;
             } else {
-                if (room.marked(detail::mark_taken)) throw value_taken("get: the result of " + to_string(handle_) + " was taken already");
+                if (room.marked(detail::mark_taken))
+                    throw value_taken("get: the result of " + to_string(handle_) + " was taken already");
                 room.marks |= detail::mark_taken;
                 return std::move(room.result);
             }
@@ -222,7 +213,8 @@ private:
 namespace detail {
 
 /// Files a fresh fiber: name, stack, site, parent, registry, ready queue. Throws before anything is filed.
-void file_fiber(fiber_core& block, const core_ops& ops, const spawn_options* with, source_site site, std::int64_t delay);
+void file_fiber(fiber_core& block, const core_ops& ops, const spawn_options* with, source_site site,
+                std::int64_t delay);
 
 template <class R, class Call>
 struct fiber_block : result_room<R> {
@@ -231,15 +223,12 @@ struct fiber_block : result_room<R> {
     };
 
     template <class... Args>
-    explicit fiber_block(Args&&... args) : call(std::forward<Args>(args)...)
-    {
-    }
+    explicit fiber_block(Args&&... args) : call(std::forward<Args>(args)...) {}
     ~fiber_block() {}  // NOLINT(modernize-use-equals-default): the call ends before the block
 
     static fiber_block& of(core& c) noexcept { return static_cast<fiber_block&>(c); }
 
-    static value run(core& c, value&& /*none*/)
-    {
+    static value run(core& c, value&& /*none*/) {
         fiber_block& self = of(c);
         if constexpr (std::is_void_v<R>) {
             self.invoke();
@@ -252,16 +241,15 @@ struct fiber_block : result_room<R> {
         return {};
     }
     static void drop_callable(core& c) noexcept { of(c).call.~Call(); }
-    static void destroy(core& c) noexcept
-    {
+    static void destroy(core& c) noexcept {
         thread_state* owner = c.owner;
         of(c).~fiber_block();
         free_block(&c, sizeof(fiber_block), owner);
     }
 
-    R invoke()
-    {
-        return std::apply([](auto& f, auto&... args) -> R { return std::invoke(std::move(f), std::move(args)...); }, call);
+    R invoke() {
+        return std::apply([](auto& f, auto&... args) -> R { return std::invoke(std::move(f), std::move(args)...); },
+                          call);
     }
 
     static constexpr core_ops ops{&run, &drop_callable, &destroy, sizeof(fiber_block)};
@@ -272,18 +260,19 @@ using invoked = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
 
 /// What is kept of it: an rvalue reference would dangle, so its object is.
 template <class F, class... Args>
-using fiber_result = std::conditional_t<std::is_rvalue_reference_v<invoked<F, Args...>>, std::remove_cvref_t<invoked<F, Args...>>, invoked<F, Args...>>;
+using fiber_result = std::conditional_t<std::is_rvalue_reference_v<invoked<F, Args...>>,
+                                        std::remove_cvref_t<invoked<F, Args...>>, invoked<F, Args...>>;
 
 template <class F, class... Args>
 concept fiber_callable = std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>;
 
 template <class F, class... Args>
-auto make_fiber(const spawn_options* with, source_site site, std::int64_t delay, F&& f, Args&&... args)
-{
+auto make_fiber(const spawn_options* with, source_site site, std::int64_t delay, F&& f, Args&&... args) {
     using result = fiber_result<F, Args...>;
     using call = std::tuple<std::decay_t<F>, std::decay_t<Args>...>;
     using block_type = fiber_block<result, call>;
-    static_assert(alignof(block_type) <= block_alignment, "over-aligned callables, arguments and results must be boxed to be spawned");
+    static_assert(alignof(block_type) <= block_alignment,
+                  "over-aligned callables, arguments and results must be boxed to be spawned");
     if (is_null(f)) throw_null_callable();
     block_room room(sizeof(block_type));
     auto* block = ::new (room.get()) block_type(std::forward<F>(f), std::forward<Args>(args)...);
@@ -306,27 +295,23 @@ auto make_fiber(const spawn_options* with, source_site site, std::int64_t delay,
 /// Cost:    one block of memory; a stack only when it first runs.
 template <class F>
     requires(detail::fiber_callable<F>)
-auto spawn(F&& f, source_site site = source_site::current())
-{
+auto spawn(F&& f, source_site site = source_site::current()) {
     return detail::make_fiber(nullptr, site, 0, std::forward<F>(f));
 }
 template <class F, class A>
     requires(detail::fiber_callable<F, A>)
-auto spawn(F&& f, A&& a, source_site site = source_site::current())
-{
+auto spawn(F&& f, A&& a, source_site site = source_site::current()) {
     return detail::make_fiber(nullptr, site, 0, std::forward<F>(f), std::forward<A>(a));
 }
 template <class F, class A, class B>
     requires(detail::fiber_callable<F, A, B>)
-auto spawn(F&& f, A&& a, B&& b, source_site site = source_site::current())
-{
+auto spawn(F&& f, A&& a, B&& b, source_site site = source_site::current()) {
     return detail::make_fiber(nullptr, site, 0, std::forward<F>(f), std::forward<A>(a), std::forward<B>(b));
 }
 // With more arguments there is no room for a defaulted site behind them: give it in the options.
 template <class F, class A, class B, class C, class... More>
     requires(detail::fiber_callable<F, A, B, C, More...>)
-auto spawn(F&& f, A&& a, B&& b, C&& c, More&&... more)
-{
+auto spawn(F&& f, A&& a, B&& b, C&& c, More&&... more) {
     return detail::make_fiber(nullptr, source_site(), 0, std::forward<F>(f), std::forward<A>(a), std::forward<B>(b),
                               std::forward<C>(c), std::forward<More>(more)...);
 }
@@ -335,22 +320,19 @@ auto spawn(F&& f, A&& a, B&& b, C&& c, More&&... more)
 /// Throws:  std::invalid_argument for a stack size beyond `maximum_stack_size`.
 template <class F, class... Args>
     requires(detail::fiber_callable<F, Args...>)
-auto spawn(const spawn_options& with, F&& f, Args&&... args)
-{
+auto spawn(const spawn_options& with, F&& f, Args&&... args) {
     return detail::make_fiber(&with, with.site, 0, std::forward<F>(f), std::forward<Args>(args)...);
 }
 
 /// The fiber becomes ready when `length` is over; a kill before that ends it unstarted.
 template <class Rep, class Period, class F>
     requires(detail::fiber_callable<F>)
-auto spawn_after(std::chrono::duration<Rep, Period> length, F&& f, source_site site = source_site::current())
-{
+auto spawn_after(std::chrono::duration<Rep, Period> length, F&& f, source_site site = source_site::current()) {
     return detail::make_fiber(nullptr, site, detail::length_of(length), std::forward<F>(f));
 }
 template <class Rep, class Period, class F, class A, class... More>
     requires(detail::fiber_callable<F, A, More...>)
-auto spawn_after(std::chrono::duration<Rep, Period> length, F&& f, A&& a, More&&... more)
-{
+auto spawn_after(std::chrono::duration<Rep, Period> length, F&& f, A&& a, More&&... more) {
     return detail::make_fiber(nullptr, source_site(), detail::length_of(length), std::forward<F>(f), std::forward<A>(a),
                               std::forward<More>(more)...);
 }
@@ -362,12 +344,11 @@ void yield();
 
 namespace detail {
 void sleep_by(std::int64_t deadline);
-}
+}  // namespace detail
 
 /// Parks for at least `length`. 0 or negative: one turn, as yield; not-a-number is refused with invalid_duration.
 template <class Rep, class Period>
-void sleep(std::chrono::duration<Rep, Period> length)
-{
+void sleep(std::chrono::duration<Rep, Period> length) {
     const std::int64_t ns = detail::length_of(length);
     if (ns == 0) return yield();
     detail::attend();  // makes the hub, whose clock counts
@@ -376,8 +357,7 @@ void sleep(std::chrono::duration<Rep, Period> length)
 
 /// Parks until `when`; a point that has passed: as yield. A clock that can be set is looked at again.
 template <class Clock, class Duration>
-void sleep_until(std::chrono::time_point<Clock, Duration> when)
-{
+void sleep_until(std::chrono::time_point<Clock, Duration> when) {
     detail::attend();
     if constexpr (std::is_same_v<Clock, clock> || std::is_same_v<Clock, std::chrono::steady_clock>) {
         detail::sleep_by(detail::deadline_at(when));
@@ -417,35 +397,29 @@ struct join_options {
 
 namespace detail {
 std::size_t join_many(const join_options& with, const any_fiber* const* first, std::size_t n);
-}
+}  // namespace detail
 
 /// Waits until all have finished, or as the options say.
 /// Parks:   unless they have.
 /// Returns: how many of them have finished.
 template <std::derived_from<any_fiber>... Fibers>
-std::size_t join_all(const join_options& with, const Fibers&... fibers)
-{
+std::size_t join_all(const join_options& with, const Fibers&... fibers) {
     const any_fiber* all[] = {&fibers..., nullptr};
     return detail::join_many(with, all, sizeof...(fibers));
 }
 template <std::derived_from<any_fiber> First, std::derived_from<any_fiber>... Fibers>
-std::size_t join_all(const First& first, const Fibers&... fibers)
-{
+std::size_t join_all(const First& first, const Fibers&... fibers) {
     return join_all(join_options{}, first, fibers...);
 }
 template <class Range>
     requires(std::derived_from<std::remove_cvref_t<decltype(*std::begin(std::declval<const Range&>()))>, any_fiber>)
-std::size_t join_all(const join_options& with, const Range& fibers)
-{
+std::size_t join_all(const join_options& with, const Range& fibers) {
     std::vector<const any_fiber*> all;
     for (const auto& f : fibers) all.push_back(&f);
     return detail::join_many(with, all.data(), all.size());
 }
 template <class Range>
     requires(std::derived_from<std::remove_cvref_t<decltype(*std::begin(std::declval<const Range&>()))>, any_fiber>)
-std::size_t join_all(const Range& fibers)
-{
-    return join_all(join_options{}, fibers);
-}
+std::size_t join_all(const Range& fibers) { return join_all(join_options{}, fibers); }
 
 }  // namespace copse

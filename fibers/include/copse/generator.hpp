@@ -36,8 +36,7 @@ public:
         /// Returns: what was sent, an In made of nothing if nothing was.
         /// Throws:  error when no consumer is waiting for this generator.
         In operator()(T&& item) const { return state_->yield(item); }
-        In operator()(const T& item) const
-        {
+        In operator()(const T& item) const {
             T copy(item);
             return state_->yield(copy);
         }
@@ -54,9 +53,9 @@ public:
     /// Nothing of the body runs before the first item is asked for.
     template <class F>
         requires(std::is_invocable_v<std::decay_t<F>&, yielder>)
-    explicit generator(F&& body) : state_(std::make_unique<state>())
-    {
-        state_->inside = greenlet([s = state_.get(), body = std::decay_t<F>(std::forward<F>(body))]() mutable { body(yielder(*s)); });
+    explicit generator(F&& body) : state_(std::make_unique<state>()) {
+        state_->inside = greenlet(
+            [s = state_.get(), body = std::decay_t<F>(std::forward<F>(body))]() mutable { body(yielder(*s)); });
     }
 
     /// Runs the body to its next yield.
@@ -66,9 +65,9 @@ public:
 
     /// The same, delivering `sent` to the yield that is suspended.
     /// Throws:  error before the first item: nothing is suspended that could take it.
-    std::optional<T> send(In sent)
-    {
-        if (state_ != nullptr && !state_->begun) throw error("generator: send before the first next: no yield is suspended");
+    std::optional<T> send(In sent) {
+        if (state_ != nullptr && !state_->begun)
+            throw error("generator: send before the first next: no yield is suspended");
         return take(std::move(sent));
     }
 
@@ -83,13 +82,14 @@ public:
         explicit iterator(generator& from) : from_(&from) { ++*this; }
         T& operator*() const noexcept { return *from_->state_->item; }
         T* operator->() const noexcept { return from_->state_->item; }
-        iterator& operator++()
-        {
+        iterator& operator++() {
             from_->advance(In());
             return *this;
         }
         void operator++(int) { ++*this; }
-        friend bool operator==(const iterator& i, std::default_sentinel_t /*end*/) noexcept { return i.from_->exhausted(); }
+        friend bool operator==(const iterator& i, std::default_sentinel_t /*end*/) noexcept {
+            return i.from_->exhausted();
+        }
 
     private:
         generator* from_;
@@ -100,8 +100,7 @@ public:
 
 private:
     struct state {
-        In yield(T& yielded)
-        {
+        In yield(T& yielded) {
             if (consumer == nullptr) throw error("generator: yield while no consumer waits for an item");
             item = &yielded;
             suspended = &greenlet::current();
@@ -117,15 +116,13 @@ private:
         bool begun = false;
     };
 
-    std::optional<T> take(In sent)
-    {
+    std::optional<T> take(In sent) {
         if (!advance(std::move(sent))) return std::nullopt;
         return std::optional<T>(std::move(*state_->item));
     }
 
     // Runs the body to its next yield or its end.
-    bool advance(In sent)
-    {
+    bool advance(In sent) {
         if (state_ == nullptr) return false;
         state& s = *state_;
         if (s.consumer != nullptr) throw error("generator: asked for an item from inside itself");
@@ -146,8 +143,7 @@ private:
     }
 
     // Back at the consumer. While the body is suspended it must not keep its consumer alive, as a parent would be.
-    void settle()
-    {
+    void settle() {
         state& s = *state_;
         s.consumer = nullptr;
         if (s.inside.dead()) {

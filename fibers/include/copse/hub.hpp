@@ -20,7 +20,7 @@ namespace copse {
 
 namespace detail {
 struct remote_inbox;
-}
+}  // namespace detail
 
 /// Counters since the hub was made.
 struct hub_stats {
@@ -97,8 +97,7 @@ public:
 
     /// Returns: false if that had not come after `length`.
     template <class Rep, class Period>
-    bool run_until_idle_for(std::chrono::duration<Rep, Period> length)
-    {
+    bool run_until_idle_for(std::chrono::duration<Rep, Period> length) {
         return idle_by(detail::deadline_after(length));
     }
 

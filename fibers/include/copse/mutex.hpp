@@ -23,8 +23,7 @@ public:
 
     /// Parks:   while another greenlet holds it.
     /// Throws:  error if the caller holds it already: it would wait for itself.
-    void lock()
-    {
+    void lock() {
         detail::attend();
         if (owner_ == 0) {
             owner_ = detail::this_thread.current->id;
@@ -34,8 +33,7 @@ public:
     }
 
     /// Never parks.
-    bool try_lock()
-    {
+    bool try_lock() {
         if (owner_ != 0) return false;
         owner_ = detail::current_id();
         return true;
@@ -43,23 +41,21 @@ public:
 
     /// Returns: false if `length` went by first. A length of 0 gives the others one turn.
     template <class Rep, class Period>
-    bool try_lock_for(std::chrono::duration<Rep, Period> length)
-    {
+    bool try_lock_for(std::chrono::duration<Rep, Period> length) {
         detail::attend();
         return try_lock() || wait_by(detail::deadline_after(length));
     }
     template <class Clock, class Duration>
-    bool try_lock_until(std::chrono::time_point<Clock, Duration> when)
-    {
+    bool try_lock_until(std::chrono::time_point<Clock, Duration> when) {
         detail::attend();
         return try_lock() || wait_by(detail::deadline_at(when));
     }
 
     /// Never parks.
     /// Throws:  not_owner if the caller does not hold it.
-    void unlock()
-    {
-        if (owner_ != detail::current_id()) [[unlikely]] throw_not_owner();
+    void unlock() {
+        if (owner_ != detail::current_id()) [[unlikely]]
+            throw_not_owner();
         hand_over();
     }
 
@@ -69,8 +65,7 @@ private:
     friend class condition_variable;
 
     bool wait_by(std::int64_t deadline);
-    void hand_over() noexcept
-    {
+    void hand_over() noexcept {
         detail::wait* first = waiting_.front();
         owner_ = first == nullptr ? 0 : first->who->id;
         if (first != nullptr) detail::complete(*first, detail::cause::satisfied);

@@ -30,41 +30,38 @@ public:
     static constexpr std::size_t unlimited = static_cast<std::size_t>(-1);
 
     /// Throws:  std::invalid_argument for a capacity of 0: that would be a channel.
-    explicit queue(std::size_t capacity) : capacity_(capacity)
-    {
+    explicit queue(std::size_t capacity) : capacity_(capacity) {
         if (capacity == 0) throw std::invalid_argument("queue: a capacity of 0 holds nothing; use a channel");
     }
     queue(const queue&) = delete;
     queue& operator=(const queue&) = delete;
-    ~queue()
-    {
+    ~queue() {
         detail::must_not_be_waited_for(getters_, "queue");
         detail::must_not_be_waited_for(putters_, "queue");
     }
 
     /// Parks:   while the queue is full.
     /// Throws:  queue_closed; what moving the item throws, the queue being unchanged then.
-    void put(T item) { put_by(item, [] { return detail::never; }); }
+    void put(T item) {
+        put_by(item, [] { return detail::never; });
+    }
 
     /// Never parks.
     /// Returns: false if the queue is full.
-    bool try_put(T item)
-    {
+    bool try_put(T item) {
         require_open();
         return put_now(item);
     }
 
     /// Returns: false if it stayed full for `length`. A length of 0 gives the others one turn.
     template <class Rep, class Period>
-    bool put_for(T item, std::chrono::duration<Rep, Period> length)
-    {
+    bool put_for(T item, std::chrono::duration<Rep, Period> length) {
         return put_by(item, [length] { return detail::deadline_after(length); });
     }
 
     /// Parks:   while the queue is empty.
     /// Throws:  queue_closed when it is closed and drained.
-    T get()
-    {
+    T get() {
         std::optional<T> item = get_by([] { return detail::never; });
         if (!item) throw queue_closed("get: the queue is closed and drained");
         return std::move(*item);
@@ -72,8 +69,7 @@ public:
 
     /// Never parks.
     /// Returns: empty if there is nothing.
-    std::optional<T> try_get()
-    {
+    std::optional<T> try_get() {
         std::optional<T> item;
         take_now(item);
         return item;
@@ -82,16 +78,14 @@ public:
     /// Returns: empty if nothing came for `length`. A length of 0 gives the others one turn.
     /// Throws:  queue_closed when it is closed and drained.
     template <class Rep, class Period>
-    std::optional<T> get_for(std::chrono::duration<Rep, Period> length)
-    {
+    std::optional<T> get_for(std::chrono::duration<Rep, Period> length) {
         std::optional<T> item = get_by([length] { return detail::deadline_after(length); });
         if (!item && closed_) throw queue_closed("get: the queue is closed and drained");
         return item;
     }
 
     /// No more items. Those inside can still be got; waiting getters and putters get queue_closed. Again: nothing.
-    void close() noexcept
-    {
+    void close() noexcept {
         closed_ = true;
         while (detail::wait* w = getters_.front()) detail::complete(*w, detail::cause::timed_out);
         while (detail::wait* w = putters_.front()) detail::complete(*w, detail::cause::timed_out);
@@ -111,13 +105,14 @@ public:
 
         explicit iterator(queue& from) : from_(&from) { ++*this; }
         T& operator*() noexcept { return *item_; }
-        iterator& operator++()
-        {
+        iterator& operator++() {
             item_ = from_->get_by([] { return detail::never; });
             return *this;
         }
         void operator++(int) { ++*this; }
-        friend bool operator==(const iterator& i, std::default_sentinel_t /*end*/) noexcept { return !i.item_.has_value(); }
+        friend bool operator==(const iterator& i, std::default_sentinel_t /*end*/) noexcept {
+            return !i.item_.has_value();
+        }
 
     private:
         queue* from_;
@@ -130,17 +125,16 @@ public:
 private:
     // A getter's item arrives in `item`; a putter's is taken from there.
     struct side final : detail::wait {
-        side(const char* kind, const queue& q, std::optional<T>& slot) noexcept : wait(kind, &q, detail::gain::something), item(slot) {}
+        side(const char* kind, const queue& q, std::optional<T>& slot) noexcept
+            : wait(kind, &q, detail::gain::something), item(slot) {}
         std::optional<T>& item;
     };
 
-    void require_open() const
-    {
+    void require_open() const {
         if (closed_) throw queue_closed("put: the queue is closed");
     }
 
-    bool put_now(T& item)
-    {
+    bool put_now(T& item) {
         if (auto* getter = static_cast<side*>(getters_.front())) {
             getter->item.emplace(std::move(item));
             detail::complete(*getter, detail::cause::satisfied);
@@ -151,8 +145,7 @@ private:
         return true;
     }
 
-    void take_now(std::optional<T>& into)
-    {
+    void take_now(std::optional<T>& into) {
         if (items_.empty()) return;
         into.emplace(std::move(items_.front()));
         items_.pop_front();
@@ -160,8 +153,7 @@ private:
     }
 
     // There is room: the longest waiting putter's item comes in. If it cannot be moved, that is the putter's failure.
-    void admit_putter() noexcept
-    {
+    void admit_putter() noexcept {
         while (auto* putter = static_cast<side*>(putters_.front())) {
             try {
                 items_.push_back(std::move(*putter->item));
@@ -174,8 +166,7 @@ private:
     }
 
     template <class Deadline>
-    bool put_by(T& item, Deadline deadline)
-    {
+    bool put_by(T& item, Deadline deadline) {
         detail::attend();
         require_open();
         if (put_now(item)) return true;
@@ -189,8 +180,7 @@ private:
     }
 
     template <class Deadline>
-    std::optional<T> get_by(Deadline deadline)
-    {
+    std::optional<T> get_by(Deadline deadline) {
         detail::attend();
         std::optional<T> item;
         take_now(item);

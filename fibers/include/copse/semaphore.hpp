@@ -22,8 +22,7 @@ public:
     ~semaphore() { detail::must_not_be_waited_for(waiting_, "semaphore"); }
 
     /// Parks:   until a permit is given.
-    void acquire()
-    {
+    void acquire() {
         detail::attend();
         if (permits_ > 0) {
             --permits_;
@@ -34,8 +33,7 @@ public:
 
     /// Never parks.
     /// Returns: whether it took a permit.
-    bool try_acquire() noexcept
-    {
+    bool try_acquire() noexcept {
         if (permits_ == 0) return false;
         --permits_;
         return true;
@@ -43,13 +41,11 @@ public:
 
     /// Returns: false if `length` went by first. A length of 0 gives the others one turn.
     template <class Rep, class Period>
-    bool try_acquire_for(std::chrono::duration<Rep, Period> length)
-    {
+    bool try_acquire_for(std::chrono::duration<Rep, Period> length) {
         return acquire_by(length, [](auto l) { return detail::deadline_after(l); });
     }
     template <class Clock, class Duration>
-    bool try_acquire_until(std::chrono::time_point<Clock, Duration> when)
-    {
+    bool try_acquire_until(std::chrono::time_point<Clock, Duration> when) {
         return acquire_by(when, [](auto w) { return detail::deadline_at(w); });
     }
 
@@ -63,8 +59,7 @@ public:
 private:
     // The clock is only read when it comes to waiting.
     template <class When, class ToDeadline>
-    bool acquire_by(When when, ToDeadline to_deadline)
-    {
+    bool acquire_by(When when, ToDeadline to_deadline) {
         detail::attend();
         if (try_acquire()) return true;
         return wait_by(to_deadline(when));

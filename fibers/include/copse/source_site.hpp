@@ -8,7 +8,8 @@ struct source_site {
     const char* file = nullptr;
     unsigned line = 0;
 
-    static constexpr source_site current(const char* file = __builtin_FILE(), unsigned line = __builtin_LINE()) noexcept {
+    static constexpr source_site current(const char* file = __builtin_FILE(),
+                                         unsigned line = __builtin_LINE()) noexcept {
         return {file, line};
     }
 };

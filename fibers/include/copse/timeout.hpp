@@ -34,15 +34,12 @@ public:
     /// Armed at once, for the current greenlet. A length beyond what a clock can count never expires.
     /// Throws:  invalid_duration for not-a-number; blocking_in_hub in the hub.
     template <class Rep, class Period>
-    explicit timeout(std::chrono::duration<Rep, Period> length) : timeout(detail::length_of(length), nullptr)
-    {
-    }
+    explicit timeout(std::chrono::duration<Rep, Period> length) : timeout(detail::length_of(length), nullptr) {}
 
     /// Throws `instead` rather than timeout_expired.
     template <class Rep, class Period>
-    timeout(std::chrono::duration<Rep, Period> length, std::exception_ptr instead) : timeout(detail::length_of(length), std::move(instead))
-    {
-    }
+    timeout(std::chrono::duration<Rep, Period> length, std::exception_ptr instead)
+        : timeout(detail::length_of(length), std::move(instead)) {}
 
     ~timeout();
 
@@ -77,8 +74,7 @@ private:
 /// Returns: what `f` returns.
 /// Throws:  timeout_expired; what `f` throws.
 template <class Rep, class Period, std::invocable F>
-decltype(auto) with_timeout(std::chrono::duration<Rep, Period> length, F&& f)
-{
+decltype(auto) with_timeout(std::chrono::duration<Rep, Period> length, F&& f) {
     const timeout limit(length);
     return std::forward<F>(f)();
 }
@@ -86,8 +82,7 @@ decltype(auto) with_timeout(std::chrono::duration<Rep, Period> length, F&& f)
 /// The same, but its own timeout gives `fallback` instead of an exception. One from an outer scope passes (rule 64).
 template <class Rep, class Period, std::invocable F, class Fallback>
 auto with_timeout(std::chrono::duration<Rep, Period> length, F&& f, Fallback&& fallback)
-    -> std::common_type_t<std::invoke_result_t<F>, Fallback>
-{
+    -> std::common_type_t<std::invoke_result_t<F>, Fallback> {
     const timeout limit(length);
     try {
         return std::forward<F>(f)();

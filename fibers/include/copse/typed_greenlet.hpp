@@ -36,27 +36,24 @@ public:
               return unpack(std::move(first), [&body](In... in) -> value {
                   if constexpr (std::is_void_v<decltype(body(send{}, std::forward<In>(in)...))>) {
                       body(send{}, std::forward<In>(in)...);
-                      if constexpr (!std::is_void_v<Out>) throw error("typed_greenlet: its body ended without a result");
+                      if constexpr (!std::is_void_v<Out>)
+                          throw error("typed_greenlet: its body ended without a result");
                       return {};
                   } else {
                       return value(Out(body(send{}, std::forward<In>(in)...)));
                   }
               });
-          })
-    {
-    }
+          }) {}
 
     /// Returns: what it sends next, or its result. A greenlet that is dead already returns an Out made of nothing if it can.
     /// Throws:  what escapes from it; fiber-like misuse as greenlet::switch_to.
-    Out switch_to(In... in) const
-    {
+    Out switch_to(In... in) const {
         value out = greenlet_.switch_to(std::forward<In>(in)...);
         if constexpr (!std::is_void_v<Out>) return std::move(out).template as<Out>();
     }
 
     template <class... E>
-    Out raise(E&&... exception) const
-    {
+    Out raise(E&&... exception) const {
         value out = greenlet_.raise(std::forward<E>(exception)...);
         if constexpr (!std::is_void_v<Out>) return std::move(out).template as<Out>();
     }
@@ -67,8 +64,7 @@ public:
 
 private:
     template <class F>
-    static value unpack(value packed, F use)
-    {
+    static value unpack(value packed, F use) {
         if constexpr (sizeof...(In) == 0) {
             return use();
         } else if constexpr (sizeof...(In) == 1) {
@@ -80,8 +76,7 @@ private:
 
     struct send {
         template <class... O>
-        auto operator()(O&&... out) const
-        {
+        auto operator()(O&&... out) const {
             static_assert(std::is_constructible_v<value, Out> || std::is_void_v<Out>);
             value in;
             if constexpr (std::is_void_v<Out>) {

@@ -53,8 +53,7 @@ using payload_of_parameter = std::remove_cv_t<std::remove_reference_t<P>>;
 
 /// Gives one stored object to a parameter: by reference, or moved out.
 template <class P, class T>
-decltype(auto) pass(T& stored)
-{
+decltype(auto) pass(T& stored) {
     if constexpr (std::is_lvalue_reference_v<P>) {
         return static_cast<P>(stored);
     } else {
@@ -66,8 +65,7 @@ decltype(auto) pass(T& stored)
 
 /// Calls `f` with what the first switch delivered. A payload that does not fit is bad_value_cast.
 template <class F, class... P>
-decltype(auto) call_with(F& f, value& first, parameter_list<P...> /*parameters*/)
-{
+decltype(auto) call_with(F& f, value& first, parameter_list<P...> /*parameters*/) {
     if constexpr (sizeof...(P) == 0) {
         if (first.has_value()) throw_unexpected_payload(first);
         return std::invoke(f);
@@ -82,21 +80,20 @@ decltype(auto) call_with(F& f, value& first, parameter_list<P...> /*parameters*/
 }
 
 template <class F>
-decltype(auto) call_with(F& f, value& first, unknown_parameters /*parameters*/)
-{
+decltype(auto) call_with(F& f, value& first, unknown_parameters /*parameters*/) {
     if constexpr (std::is_invocable_v<F&, value>) {
         return std::invoke(f, std::move(first));
     } else {
-        static_assert(std::is_invocable_v<F&>, "a greenlet runs a callable that takes nothing, a copse::value, or typed parameters "
-                                               "(a generic callable: nothing or a value)");
+        static_assert(std::is_invocable_v<F&>,
+                      "a greenlet runs a callable that takes nothing, a copse::value, or typed parameters "
+                      "(a generic callable: nothing or a value)");
         return call_with(f, first, parameter_list<>{});
     }
 }
 
 /// The same, with the result as a payload.
 template <class F>
-value call_for_value(F& f, value&& payload)
-{
+value call_for_value(F& f, value&& payload) {
     value first(std::move(payload));  // the argument lives until the call is over, and ends before the callable does
     using result = decltype(call_with(f, first, parameters_t<F>{}));
     if constexpr (std::is_void_v<result>) {
@@ -108,8 +105,7 @@ value call_for_value(F& f, value&& payload)
 }
 
 template <class F>
-bool is_null(const F& f) noexcept
-{
+bool is_null(const F& f) noexcept {
     if constexpr (!std::is_function_v<F> && requires { f == nullptr; }) {
         return f == nullptr;
     } else {

@@ -35,12 +35,12 @@ struct observer : wait_link {
 };
 
 struct fiber_core : core {
-    ring<observer> observers;    // who is told of its end, in the order in which they came
-    std::exception_ptr error;    // what escaped from it
-    interrupt kill;              // the kill, until it is thrown
-    source_site site;            // of the spawn
+    ring<observer> observers;        // who is told of its end, in the order in which they came
+    std::exception_ptr error;        // what escaped from it
+    interrupt kill;                  // the kill, until it is thrown
+    source_site site;                // of the spawn
     delayed_start* delay = nullptr;  // spawned for later, and not yet ready
-    std::uint64_t spawner = 0;   // id of the greenlet that spawned it
+    std::uint64_t spawner = 0;       // id of the greenlet that spawned it
     kill_phase killing = kill_phase::none;
     std::uint8_t marks = 0;
     bool has_result = false;

@@ -14,28 +14,25 @@ namespace copse {
 
 constexpr greenlet::greenlet() noexcept : core_(&detail::nobody) {}
 
-inline greenlet::greenlet(const greenlet& other) noexcept : core_(other.core_)
-{
+inline greenlet::greenlet(const greenlet& other) noexcept : core_(other.core_) {
     if (core_ == &detail::nobody) return;
-    if (core_->refs.fetch_add(1, std::memory_order_relaxed) == 0) [[unlikely]] detail::first_handle_again(*core_);
+    if (core_->refs.fetch_add(1, std::memory_order_relaxed) == 0) [[unlikely]]
+        detail::first_handle_again(*core_);
 }
 
 inline greenlet::greenlet(greenlet&& other) noexcept : core_(std::exchange(other.core_, &detail::nobody)) {}
 
-inline greenlet& greenlet::operator=(const greenlet& other) noexcept
-{
+inline greenlet& greenlet::operator=(const greenlet& other) noexcept {
     greenlet(other).swap(*this);
     return *this;
 }
 
-inline greenlet& greenlet::operator=(greenlet&& other) noexcept
-{
+inline greenlet& greenlet::operator=(greenlet&& other) noexcept {
     greenlet(std::move(other)).swap(*this);
     return *this;
 }
 
-inline greenlet::~greenlet()
-{
+inline greenlet::~greenlet() {
     if (core_ != &detail::nobody) detail::release(*core_);
 }
 
@@ -69,16 +66,13 @@ struct greenlet_block : core {
     };
 
     template <class G>
-    explicit greenlet_block(G&& run) : callable(std::forward<G>(run))
-    {
-    }
+    explicit greenlet_block(G&& run) : callable(std::forward<G>(run)) {}
     ~greenlet_block() {}  // NOLINT(modernize-use-equals-default): the callable ends before the block
 
     static greenlet_block& of(core& c) noexcept { return static_cast<greenlet_block&>(c); }
     static value run(core& c, value&& first) { return call_for_value(of(c).callable, std::move(first)); }
     static void drop_callable(core& c) noexcept { of(c).callable.~F(); }
-    static void destroy(core& c) noexcept
-    {
+    static void destroy(core& c) noexcept {
         thread_state* owner = c.owner;
         of(c).~greenlet_block();
         free_block(&c, sizeof(greenlet_block), owner);
@@ -93,8 +87,7 @@ public:
     explicit block_room(std::size_t size) : memory_(allocate_block(size)), size_(size) {}
     block_room(const block_room&) = delete;
     block_room& operator=(const block_room&) = delete;
-    ~block_room()
-    {
+    ~block_room() {
         if (memory_ != nullptr) free_block(memory_, size_, this_thread.state);
     }
     void* get() const noexcept { return memory_; }
@@ -106,8 +99,7 @@ private:
 };
 
 template <class F, class With>
-greenlet make_greenlet(F&& run, const With& with)
-{
+greenlet make_greenlet(F&& run, const With& with) {
     using callable = std::decay_t<F>;
     if constexpr (alignof(callable) > block_alignment) {
         struct boxed {
@@ -139,20 +131,16 @@ value receive();
 
 template <class F>
     requires(!std::is_base_of_v<greenlet, std::decay_t<F>> && std::is_object_v<std::decay_t<F>>)
-greenlet::greenlet(F&& run) : greenlet(detail::make_greenlet(std::forward<F>(run), greenlet()))
-{
-}
+greenlet::greenlet(F&& run) : greenlet(detail::make_greenlet(std::forward<F>(run), greenlet())) {}
 
 template <class F>
-greenlet::greenlet(F&& run, const greenlet& parent) : greenlet()
-{
+greenlet::greenlet(F&& run, const greenlet& parent) : greenlet() {
     detail::check_parent(parent);
     *this = detail::make_greenlet(std::forward<F>(run), parent);
 }
 
 template <class F>
-greenlet::greenlet(const options& with, F&& run) : greenlet()
-{
+greenlet::greenlet(const options& with, F&& run) : greenlet() {
     detail::check_parent(with.parent);
     *this = detail::make_greenlet(std::forward<F>(run), with);
 }
@@ -160,17 +148,18 @@ greenlet::greenlet(const options& with, F&& run) : greenlet()
 // Always inlined: left alone GCC outlines it, and then two call sites that switch to each other share one jump, whose target
 // is mispredicted every time.
 template <class... Args>
-[[gnu::always_inline]] inline value greenlet::switch_to(Args&&... args) const
-{
+[[gnu::always_inline]] inline value greenlet::switch_to(Args&&... args) const {
     detail::thread_block& here = detail::this_thread;
     detail::core* target = core_;
     void* word = nullptr;
     std::uintptr_t gate;
     if constexpr (sizeof...(Args) == 0) {
         gate = here.gate.load(std::memory_order_relaxed);
-        if (target->gate.load(std::memory_order_relaxed) != gate || here.exceptions->any()) [[unlikely]] return switch_slowly(value());
+        if (target->gate.load(std::memory_order_relaxed) != gate || here.exceptions->any()) [[unlikely]]
+            return switch_slowly(value());
     } else {
-        value payload = value::pack(std::forward<Args>(args)...);  // may throw, may even switch: before anything is decided
+        value payload =
+            value::pack(std::forward<Args>(args)...);  // may throw, may even switch: before anything is decided
         gate = here.gate.load(std::memory_order_relaxed);
         if (target->gate.load(std::memory_order_relaxed) != gate || here.exceptions->any()) [[unlikely]] {
             return switch_slowly(std::move(payload));
@@ -185,13 +174,13 @@ template <class... Args>
     here.current->frame = from.frame;
     here.current = self;
     if (from.word == nullptr) return {};
-    if (from.word == detail::word_of_payload()) [[likely]] return std::move(*here.inbox);
+    if (from.word == detail::word_of_payload()) [[likely]]
+        return std::move(*here.inbox);
     return detail::receive();
 }
 
 template <class E>
-value greenlet::raise(E&& exception) const
-{
+value greenlet::raise(E&& exception) const {
     if constexpr (std::is_same_v<std::decay_t<E>, std::exception_ptr>) {
         return raise_ptr(std::forward<E>(exception));
     } else {
@@ -201,8 +190,7 @@ value greenlet::raise(E&& exception) const
 
 }  // namespace copse
 
-inline std::size_t std::hash<copse::greenlet>::operator()(const copse::greenlet& g) const noexcept
-{
+inline std::size_t std::hash<copse::greenlet>::operator()(const copse::greenlet& g) const noexcept {
     return std::hash<const void*>()(&copse::detail::handle_access::of(g));
 }
 

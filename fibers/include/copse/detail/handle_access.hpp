@@ -19,9 +19,9 @@ inline void retain(core& c) noexcept { c.refs.fetch_add(1, std::memory_order_rel
 /// Out of line: the same on a thread that does not own the block.
 void release_elsewhere(core& c) noexcept;
 
-inline void release(core& c) noexcept
-{
-    if (c.owner != this_thread.state) [[unlikely]] return release_elsewhere(c);
+inline void release(core& c) noexcept {
+    if (c.owner != this_thread.state) [[unlikely]]
+        return release_elsewhere(c);
     // The only owner needs no locked instruction: here nobody can make another out of nothing, and elsewhere only from a weak one.
     if (c.refs.load(std::memory_order_acquire) == 1 && c.weak.load(std::memory_order_acquire) == 1) {
         c.refs.store(0, std::memory_order_relaxed);
@@ -35,15 +35,13 @@ struct handle_access {
     static core& of(const greenlet& g) noexcept { return *g.core_; }
 
     /// A handle that takes over a reference that is counted already.
-    static greenlet adopt(core& c) noexcept
-    {
+    static greenlet adopt(core& c) noexcept {
         greenlet g;
         g.core_ = &c;
         return g;
     }
 
-    static greenlet share(core& c) noexcept
-    {
+    static greenlet share(core& c) noexcept {
         retain(c);
         return adopt(c);
     }

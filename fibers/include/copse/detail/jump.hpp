@@ -16,8 +16,7 @@ struct arrival {
 
 /// Leaves this stack for `frame`. Entered by CALL and left by JMP, so that the CPU mispredicts every return that
 /// follows (about 7 ns each on Zen 5); kept for other architectures, shadow stacks and sanitizers.
-inline arrival called_jump(void* frame, void* word) noexcept
-{
+inline arrival called_jump(void* frame, void* word) noexcept {
     auto [from, data] = boost::context::detail::jump_fcontext(frame, word);
     return {from, data};
 }
@@ -25,13 +24,13 @@ inline arrival called_jump(void* frame, void* word) noexcept
 #if defined(__x86_64__) && defined(__LP64__) && !(defined(__CET__) && (__CET__ & 2))
 inline constexpr bool has_level_jump = true;
 
-#    if defined(__AVX512F__)
-#        define COPSE_DETAIL_WIDE_CLOBBERS                                                                             \
-            , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26",       \
-                "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
-#    else
-#        define COPSE_DETAIL_WIDE_CLOBBERS
-#    endif
+#if defined(__AVX512F__)
+#define COPSE_DETAIL_WIDE_CLOBBERS                                                                                \
+    , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", \
+        "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
+#else
+#define COPSE_DETAIL_WIDE_CLOBBERS
+#endif
 
 /// Out of line: makes our floating-point exception flags those of the stack that was left.
 void take_over_float_flags(unsigned differing) noexcept;
@@ -53,8 +52,7 @@ inline constexpr unsigned float_flags = 0x3f;  // MXCSR bits 0 to 5
 /// got back with the one just stored by who left, and takes over the flags if they differ: it pays once. Frames begin with
 /// that word in every version of jump_fcontext and make_fcontext; ours is still intact in the red zone that was stepped over, and
 /// `own_frame` is where it was written down by whoever entered the stack that we left for.
-[[gnu::always_inline]] inline arrival level_jump(void* frame, void* word, void* const* own_frame) noexcept
-{
+[[gnu::always_inline]] inline arrival level_jump(void* frame, void* word, void* const* own_frame) noexcept {
     void* from;
     void* data;
     unsigned differing;
@@ -72,23 +70,22 @@ inline constexpr unsigned float_flags = 0x3f;  // MXCSR bits 0 to 5
                  : "memory", "cc", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
                    "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "st", "st(1)", "st(2)",
                    "st(3)", "st(4)", "st(5)", "st(6)", "st(7)" COPSE_DETAIL_WIDE_CLOBBERS);
-    if ((differing & float_flags) != 0) [[unlikely]] take_over_float_flags(differing);
+    if ((differing & float_flags) != 0) [[unlikely]]
+        take_over_float_flags(differing);
     return {from, data};
 }
 
-#    undef COPSE_DETAIL_WIDE_CLOBBERS
+#undef COPSE_DETAIL_WIDE_CLOBBERS
 #else
 inline constexpr bool has_level_jump = false;
 
-[[gnu::always_inline]] inline arrival level_jump(void* frame, void* word, void* const* /*own_frame*/) noexcept
-{
+[[gnu::always_inline]] inline arrival level_jump(void* frame, void* word, void* const* /*own_frame*/) noexcept {
     return called_jump(frame, word);
 }
 #endif
 
 /// The frame of a stack that has not run yet: entering it calls `entry` with the arrival. `entry` must not return.
-inline void* first_frame(void* top, std::size_t size, void (*entry)(boost::context::detail::transfer_t)) noexcept
-{
+inline void* first_frame(void* top, std::size_t size, void (*entry)(boost::context::detail::transfer_t)) noexcept {
     return boost::context::detail::make_fcontext(top, size, entry);
 }
 

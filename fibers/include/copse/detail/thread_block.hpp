@@ -6,7 +6,7 @@
 
 namespace copse {
 class value;
-}
+}  // namespace copse
 
 namespace copse::detail {
 

@@ -38,8 +38,7 @@ struct wait_link {
 
     bool linked() const noexcept { return next != nullptr; }
 
-    void unlink() noexcept
-    {
+    void unlink() noexcept {
         if (next == nullptr) return;
         next->previous = previous;
         previous->next = next;
@@ -58,9 +57,7 @@ class wait : public wait_link, public timer {
 public:
     /// `kind` and `object` are for people: the kind of wait and the object waited on.
     wait(const char* kind, const void* object, gain gains) noexcept
-        : who(this_thread.current), what(kind), on(object), acquires(gains)
-    {
-    }
+        : who(this_thread.current), what(kind), on(object), acquires(gains) {}
     wait(const wait&) = delete;
     wait& operator=(const wait&) = delete;
 
@@ -71,7 +68,7 @@ public:
     std::int64_t since = 0;  // of the hub's clock at its last turn
     /// What else must be undone when it completes, besides its link and its deadline; may be null.
     void (*undo)(wait&) noexcept = nullptr;
-    std::exception_ptr error;  // thrown by park() if it ended as `interrupted` or `failed`
+    std::exception_ptr error;       // thrown by park() if it ended as `interrupted` or `failed`
     const interrupt* by = nullptr;  // which interrupt, for comparison only: its scope may have ended
     const gain acquires;
     cause ended = cause::open;
@@ -88,8 +85,7 @@ public:
     bool empty() const noexcept { return head_.next == nullptr || head_.next == &head_; }
     T* front() const noexcept { return empty() ? nullptr : static_cast<T*>(head_.next); }
 
-    void push_back(T& last) noexcept
-    {
+    void push_back(T& last) noexcept {
         wait_link& link = last;
         if (head_.next == nullptr) head_.next = head_.previous = &head_;
         link.next = &head_;
@@ -99,14 +95,12 @@ public:
     }
 
     template <class F>
-    void for_each(F f) const
-    {
+    void for_each(F f) const {
         if (head_.next == nullptr) return;
         for (const wait_link* at = head_.next; at != &head_; at = at->next) f(static_cast<const T&>(*at));
     }
 
-    std::size_t size() const noexcept
-    {
+    std::size_t size() const noexcept {
         std::size_t n = 0;
         for_each([&n](const T&) { ++n; });
         return n;
@@ -123,17 +117,16 @@ using wait_list = ring<wait>;
 void attend_now();
 
 /// Step 1. Every blocking call passes here, also one that will not have to park.
-inline void attend()
-{
-    if (this_thread.current->attention != 0) [[unlikely]] attend_now();
+inline void attend() {
+    if (this_thread.current->attention != 0) [[unlikely]]
+        attend_now();
 }
 
 /// Out of line: makes the thread's state.
 std::uint64_t make_current_id();
 
 /// The id of the current greenlet, for owners.
-inline std::uint64_t current_id()
-{
+inline std::uint64_t current_id() {
     const std::uint64_t id = this_thread.current->id;
     return id != 0 ? id : make_current_id();
 }
@@ -152,9 +145,9 @@ bool fail(wait& w, std::exception_ptr error) noexcept;
 /// For destructors of what can be waited for: aborts with a message if somebody still waits.
 [[noreturn]] void abort_waited_for(const wait& first, const char* ended) noexcept;
 
-inline void must_not_be_waited_for(const wait_list& waiting, const char* what) noexcept
-{
-    if (!waiting.empty()) [[unlikely]] abort_waited_for(*waiting.front(), what);
+inline void must_not_be_waited_for(const wait_list& waiting, const char* what) noexcept {
+    if (!waiting.empty()) [[unlikely]]
+        abort_waited_for(*waiting.front(), what);
 }
 
 /// A kill or an expired timeout, until it is thrown. Lives in the fiber or in the scope; never moved.
