@@ -55,11 +55,11 @@ bool kill_suspended(thread_state& state, core& victim) noexcept {
     interrupt later;
     std::exception_ptr exit = std::make_exception_ptr(greenlet_exit());
     if (withdraw_wait(victim) == gain::something) {
-        later.error = std::move(exit);
+        later.error = std::exchange(exit, nullptr);
         deliver(victim, later);
     }
     try {
-        state.in_flight.exception = std::move(exit);
+        state.in_flight.exception = std::exchange(exit, nullptr);
         transfer(state, self, victim);  // whatever comes back is nobody's (rule 43)
     } catch (...) {
         state.report(std::current_exception(), victim.self);  // rule 44

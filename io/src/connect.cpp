@@ -66,8 +66,12 @@ void finish_connect(entry& e, const endpoint& there, detail::limit& within) {
         if (!detail::home.now->await(e, direction::out, within, "connect")) fail_late(e, there);
         if (const int error = connect_error(e); error != 0) fail_connect(error, e, there);
         // Asked once more, the kernel says how far it is, and takes the socket for connected from then on.
-        if (sys.connect(e.fd, there.native(), there.native_size()) == 0 || errno == EISCONN) return;
-        if (errno != EALREADY && errno != EINPROGRESS && errno != EINTR) fail_connect(errno, e, there);
+        int result = 0;
+        do {
+            result = sys.connect(e.fd, there.native(), there.native_size());
+        } while (result != 0 && errno == EINTR);
+        if (result == 0 || errno == EISCONN) return;
+        if (errno != EALREADY && errno != EINPROGRESS) fail_connect(errno, e, there);
         e.forget(direction::out);
     }
 }
@@ -123,6 +127,7 @@ void refuse_self(entry& e, const endpoint& there) {
 void socket::connect_by(const endpoint& there, detail::limit within) {
     entry& e = use("connect");
     copse::detail::attend();
+    if (!detail::home.now->spend(e)) std::rethrow_exception(detail::closed_meanwhile("connect", e.fd, EBADF));
     start_connect(e, there, within);
     refuse_self(e, there);
     e.ready |= bit(direction::out);

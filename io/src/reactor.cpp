@@ -105,7 +105,7 @@ bool reactor::park(entry& e, direction d, limit& within, const char* operation) 
     return ended != copse::detail::cause::timed_out;
 }
 
-bool reactor::pause(const entry& e, limit& within, unsigned attempt) {
+bool reactor::pause(const entry& e, limit& within, unsigned attempt, const char* operation) {
     constexpr unsigned attempts = 8;  // 255 ms in all
     constexpr std::int64_t first = 1'000'000;
     if (attempt >= attempts) return false;
@@ -113,7 +113,7 @@ bool reactor::pause(const entry& e, limit& within, unsigned attempt) {
     const std::int64_t deadline = copse::detail::deadline_in(first << attempt);
     if (deadline > within.deadline()) return false;
     copse::detail::sleep_by(deadline);
-    if (e.generation != generation) std::rethrow_exception(closed_meanwhile("pause", e.fd, EBADF));
+    if (e.generation != generation) std::rethrow_exception(closed_meanwhile(operation, e.fd, EBADF));
     return true;
 }
 

@@ -71,7 +71,7 @@ public:
 
     /// Parks a moment, because the kernel lacks memory: 1 ms, doubling. False when there were enough of them, or at the
     /// deadline.
-    bool pause(const entry& e, limit& within, unsigned attempt);
+    bool pause(const entry& e, limit& within, unsigned attempt, const char* operation);
 
     /// The number is about to change hands: fails the waiters, forgets everything.
     void closing(entry& e) noexcept;

@@ -37,7 +37,7 @@ ssize_t transfer(entry& e, direction d, limit& within, const char* operation, Ca
             if (error == EINTR) continue;
             if (!is_again(error)) {
                 const bool starved = d == direction::out && (error == ENOBUFS || error == ENOMEM);
-                if (starved && !within.is_at_once() && r.pause(e, within, pauses++)) continue;
+                if (starved && !within.is_at_once() && r.pause(e, within, pauses++, operation)) continue;
                 errno = error;
                 return failed;
             }

@@ -270,6 +270,35 @@ void lose_epoll_and_go_on() {
 // In a thread of its own: it is that thread's reactor that loses its descriptors.
 TEST_F(IoDescriptor, Fault_FD05_CloseRangeThatEatsEpoll) { std::thread(lose_epoll_and_go_on).join(); }
 
+// ---- FK01
+
+TEST_F(IoDescriptor, Fault_FK01_ChildOfAForkDisturbsNobody) {
+    auto [left, right] = tcp_pair();
+    auto p = make_pipe();
+    auto by_socket = copse::spawn([&, &s = right] { return s.recv(buffer); });
+    auto by_number = copse::spawn([&] { io::wait_readable(p.reader.get()); });
+    copse::yield();
+    const pid_t forked = ::fork();
+    if (forked == 0) {
+        copse::hub::current().driver().abandon_in_child();
+        auto [mine, other] = io::socketpair();
+        mine.send_all("abc");
+        std::array<std::byte, 3> got;
+        const bool works = other.recv_exactly_for(got, 10s) == 3;
+        right.close();
+        io::notify_closing(p.reader.get());
+        ::_exit(works ? 0 : 1);
+    }
+    int status = -1;
+    ASSERT_EQ(::waitpid(forked, &status, 0), forked);
+    EXPECT_EQ(status, 0);
+    EXPECT_EQ(copse::hub::current().stats().watching, 2U);
+    left.send_all("abc");
+    put(p.writer.get());
+    EXPECT_EQ(by_socket.get(), 3U);
+    by_number.get();
+}
+
 // ---- FD06 to FD08
 
 TEST_F(IoDescriptor, Fault_FD06_WhatEpollRefusesIsAlwaysReady) {
