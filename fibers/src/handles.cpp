@@ -79,7 +79,8 @@ namespace {
 bool kill_last(thread_state& state, core& victim) noexcept {
     retain(victim);
     if (!kill_suspended(state, victim) && victim.refs.load(std::memory_order_relaxed) == 1) {
-        // Rule 45. The reference stays, so that nothing ends a block whose stack is in use.
+        // Rule 45. The reference stays until it ends, so that nothing ends a block whose stack is in use.
+        victim.traits |= trait_kept;
         state.report(std::make_exception_ptr(error(to_string(victim.self) + " survived the drop of its last handle: it "
                                                                             "caught greenlet_exit and switched away")),
                      victim.self);
@@ -115,27 +116,35 @@ void last_handle_dropped(core& gone) noexcept {
     if (current != nullptr) release_weak(*current);
 }
 
-// A foreign thread never takes the count of a living block to zero: its owner may be making a handle out of a view. The last
-// reference itself goes into the owner's mail.
-void release_elsewhere(core& c) noexcept {
+namespace {
+
+// Sends a living block's last reference to its owner, or takes it from a block that anybody may end. Returns the parent, if the
+// same has to be done with its reference: those belong to blocks of one thread, and any of them can be the last.
+core* release_one_elsewhere(core& c) noexcept {
     thread_state& owner = *c.owner;
-    if (c.is(trait_eternal)) return owner.release_eternal(c);
     std::uint32_t refs = c.refs.load(std::memory_order_relaxed);
     while (refs > 1) {
-        if (c.refs.compare_exchange_weak(refs, refs - 1, std::memory_order_acq_rel)) return;
+        if (c.refs.compare_exchange_weak(refs, refs - 1, std::memory_order_acq_rel)) return nullptr;
     }
     const life at = c.life.load(std::memory_order_acquire);
     const bool told = !c.is(trait_fiber) || static_cast<fiber_core&>(c).error == nullptr ||
                       static_cast<fiber_core&>(c).marked(mark_observed);
-    if ((at == life::started || !told) && owner.send_dropped(c)) return;
-    if (c.refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    if ((at == life::started || !told) && owner.send_dropped(c)) return nullptr;
+    if (c.refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return nullptr;
     if (at == life::unstarted) bury_unstarted(c);
     core* const parent = empty_block(c);
     release_weak(c);
-    if (parent != nullptr) {
-        retain(*parent);
-        release_elsewhere(*parent);  // its references belong to blocks of the same thread: it can be the last one
-    }
+    if (parent != nullptr) retain(*parent);
+    return parent;
+}
+
+}  // namespace
+
+// A foreign thread never takes the count of a living block to zero: its owner may be making a handle out of a view. The last
+// reference itself goes into the owner's mail.
+void release_elsewhere(core& c) noexcept {
+    if (c.is(trait_eternal)) return c.owner->release_eternal(c);
+    for (core* block = &c; block != nullptr;) block = release_one_elsewhere(*block);
 }
 
 void first_handle_again(core& back) noexcept {

@@ -1,7 +1,5 @@
 #include "kill.hpp"
 
-#include <cxxabi.h>
-
 #include "hub_core.hpp"
 #include "life.hpp"
 
@@ -77,10 +75,8 @@ void finish_unstarted(fiber_core& f) noexcept {
         f.ops->run(f, value());
     } catch (const greenlet_exit&) {
         f.marks |= mark_killed | mark_exiting;
-    } catch (const abi::__forced_unwind&) {
-        fatal("pthread_exit or pthread_cancel inside a fiber: a thread can only be ended from its main greenlet");
     } catch (...) {
-        f.error = std::current_exception();
+        f.error = exception_at_the_bottom();
         f.marks |= mark_exiting;
     }
 }

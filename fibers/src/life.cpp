@@ -1,7 +1,5 @@
 #include "life.hpp"
 
-#include <cxxabi.h>
-
 #include <string>
 
 #include "hub_core.hpp"
@@ -85,10 +83,8 @@ outcome run_to_the_end(core& self) {
         end.result = self.ops->run(self, std::move(first));
     } catch (const greenlet_exit&) {
         end.result = value(std::current_exception());
-    } catch (const abi::__forced_unwind&) {
-        fatal("pthread_exit or pthread_cancel inside a greenlet: a thread can only be ended from its main greenlet");
     } catch (...) {
-        end.exception = std::current_exception();
+        end.exception = exception_at_the_bottom();
     }
     return end;
 }
@@ -97,6 +93,7 @@ outcome run_to_the_end(core& self) {
 core* die(thread_state& state, core& self, outcome end) {
     const greenlet held = handle_access::share(self);  // the last one may end the block, here or on arrival
     mark_dead(state, self);
+    if (self.is(trait_kept)) self.refs.fetch_sub(1, std::memory_order_acq_rel);
     core* to = heir(state, self, end);
     self.stack = nullptr;  // its slot and what a sanitizer knows of it go back when it has been left
     self.checker = nullptr;
@@ -125,6 +122,14 @@ core* die(thread_state& state, core& self, outcome end) {
 }
 
 }  // namespace
+
+std::exception_ptr exception_at_the_bottom() noexcept {
+    auto exception = std::current_exception();
+    if (exception == nullptr) {
+        fatal("pthread_exit or pthread_cancel inside a greenlet: a thread can only be ended from its main greenlet");
+    }
+    return exception;
+}
 
 void begin_life(boost::context::detail::transfer_t from) {
     thread_state& state = *this_thread.state;

@@ -46,6 +46,9 @@ inline void mark_dead(thread_state& state, core& finished) noexcept {
 /// Lets `guest` run on the stack of a suspended or parked greenlet, and comes back.
 void show(core& suspended, visitor& guest) noexcept;
 
+/// In the last handler of a stack: the exception being handled. What unwinds a thread is none, and must not end here.
+std::exception_ptr exception_at_the_bottom() noexcept;
+
 bool is_exit(const std::exception_ptr& exception) noexcept;
 
 }  // namespace copse::detail

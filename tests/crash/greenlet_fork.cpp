@@ -1,6 +1,8 @@
 // A forked child goes on with the greenlets of the thread that forked; the parent's are its own. Rule 73.
 // expect-exit: 0
 // expect-stdout: \Achild: 1 exit\nparent: 2 exit\n\Z
+// tsan: skip
+// In the child of a process with several threads, and fibers count as such, it ignores what synchronises.
 
 #include <copse/greenlet.hpp>
 

@@ -1,6 +1,6 @@
 // pthread_exit in a fiber stops at the fiber's root with a message. KL18.
 // expect-signal: SIGABRT
-// expect-stderr: ^copse: pthread_exit or pthread_cancel inside a fiber
+// expect-stderr: ^copse: pthread_exit or pthread_cancel inside a greenlet
 // asan: skip
 // tsan: skip
 

@@ -87,8 +87,8 @@ TEST_F(IoDescriptor, Fault_FD01_CloseWakesEveryWaiterBeforeTheNumberIsUsedAgain)
     auto [left, right] = tcp_pair();
     const int number = right.native_handle();
     int seen_as = -2;
-    auto reader = copse::spawn([&] {
-        const auto error = error_of([&] { right.recv(buffer); });
+    auto reader = copse::spawn([&, &right = right] {
+        const auto error = error_of([&, &right = right] { right.recv(buffer); });
         seen_as = right.native_handle();
         return error;
     });
@@ -321,7 +321,10 @@ TEST_F(IoDescriptor, Fault_FD06_AlwaysReadyLetsOthersRun) {
     int turns = 0;
     bool done = false;
     auto other = copse::spawn([&] {
-        for (; !done; copse::yield()) ++turns;
+        while (!done) {
+            ++turns;
+            copse::yield();
+        }
     });
     for (int i = 0; i < 1000; ++i) io::wait_readable(null.get());
     EXPECT_GE(turns, 1000 / 129);

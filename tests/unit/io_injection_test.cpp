@@ -161,7 +161,7 @@ TEST_F(IoInjection, AgainParksUntilTheNextEvent) {
     };
     auto [left, right] = io::socketpair();
     left.send_all("abc");
-    auto reader = copse::spawn([&] { return right.recv(buffer); });
+    auto reader = copse::spawn([&, &right = right] { return right.recv(buffer); });
     while (lies > 0) copse::yield();
     copse::yield();
     left.send_all("def");
@@ -296,7 +296,7 @@ TEST_F(IoInjection, Fault_FD11_InterruptedWaitsAreNotSeen) {
         return storms-- > 0 ? interrupted() : ::epoll_pwait2(epoll, events, n, timeout, mask);
     };
     auto [left, right] = io::socketpair();
-    auto writer = copse::spawn([&] { left.send_all("abc"); });
+    auto writer = copse::spawn([&, &left = left] { left.send_all("abc"); });
     EXPECT_EQ(right.recv_for(buffer, 10s), 3U);
     storms = 1000;
     EXPECT_THROW(right.recv_for(buffer, 2ms), io::timed_out);
@@ -396,7 +396,7 @@ int receives;
 
 TEST_F(IoInjection, ShortReceiveIsBelieved) {
     auto [left, right] = tcp_pair();
-    auto server = copse::spawn([&] {
+    auto server = copse::spawn([&, &right = right] {
         std::array<std::byte, 4096> mine;
         while (const std::size_t n = right.recv(mine)) right.send_all(std::span<const std::byte>(mine).first(n));
     });

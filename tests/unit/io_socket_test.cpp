@@ -101,7 +101,7 @@ TEST_F(IoSocket, UnknownNameIsAnErrorOfItsOwnCategory) {
 
 TEST_F(IoSocket, RecvExactlyFills) {
     auto [left, right] = tcp_pair();
-    auto writer = copse::spawn([&] {
+    auto writer = copse::spawn([&, &left = left] {
         for (const char* part : {"many", " small", " trees"}) {
             left.send_all(part);
             copse::yield();
@@ -174,7 +174,7 @@ TEST_F(IoSocket, LargeTransferIsWhole) {
     for (const bool tcp : {true, false}) {
         auto [left, right] = tcp ? tcp_pair() : io::socketpair();
         const std::string sent = pattern(8 * 1024 * 1024);
-        auto writer = copse::spawn([&] {
+        auto writer = copse::spawn([&, &left = left] {
             left.send_all(sent);
             left.shutdown(io::shut::write);
         });
@@ -187,9 +187,10 @@ TEST_F(IoSocket, ManyFlowsBothWaysAtOnce) {
     auto [left, right] = tcp_pair();
     const std::string one = pattern(2 * 1024 * 1024, 1);
     const std::string other = pattern(3 * 1024 * 1024, 2);
-    auto writers = std::array{copse::spawn([&] { left.send_all(one), left.shutdown(io::shut::write); }),
-                              copse::spawn([&] { right.send_all(other), right.shutdown(io::shut::write); })};
-    auto reader = copse::spawn([&] { return recv_to_end(left) == other; });
+    auto writers =
+        std::array{copse::spawn([&, &left = left] { left.send_all(one), left.shutdown(io::shut::write); }),
+                   copse::spawn([&, &right = right] { right.send_all(other), right.shutdown(io::shut::write); })};
+    auto reader = copse::spawn([&, &left = left] { return recv_to_end(left) == other; });
     EXPECT_TRUE(recv_to_end(right) == one);
     EXPECT_TRUE(reader.get());
     copse::join_all(writers);
@@ -201,13 +202,15 @@ TEST_F(IoSocket, TimeIsUpForEachVerb) {
     auto [left, right] = io::socketpair();
     auto listener = io::listen("127.0.0.1:0");
     fill(left);
-    EXPECT_EQ(error_of([&] { left.recv_for(buffer, 1ms); }), std::errc::timed_out);
-    EXPECT_EQ(error_of([&] { left.recv_until(buffer, copse::clock::now() + 1ms); }), std::errc::timed_out);
-    EXPECT_EQ(error_of([&] { left.recv_exactly_for(buffer, 1ms); }), std::errc::timed_out);
-    EXPECT_EQ(error_of([&] { left.recv_pooled_for(1ms); }), std::errc::timed_out);
-    EXPECT_EQ(error_of([&] { left.send_for("x", 1ms); }), std::errc::timed_out);
-    EXPECT_EQ(error_of([&] { left.send_all_for("x", 1ms); }), std::errc::timed_out);
-    EXPECT_EQ(error_of([&] { left.send_until("x", std::chrono::steady_clock::now()); }), std::errc::timed_out);
+    EXPECT_EQ(error_of([&, &left = left] { left.recv_for(buffer, 1ms); }), std::errc::timed_out);
+    EXPECT_EQ(error_of([&, &left = left] { left.recv_until(buffer, copse::clock::now() + 1ms); }),
+              std::errc::timed_out);
+    EXPECT_EQ(error_of([&, &left = left] { left.recv_exactly_for(buffer, 1ms); }), std::errc::timed_out);
+    EXPECT_EQ(error_of([&, &left = left] { left.recv_pooled_for(1ms); }), std::errc::timed_out);
+    EXPECT_EQ(error_of([&, &left = left] { left.send_for("x", 1ms); }), std::errc::timed_out);
+    EXPECT_EQ(error_of([&, &left = left] { left.send_all_for("x", 1ms); }), std::errc::timed_out);
+    EXPECT_EQ(error_of([&, &left = left] { left.send_until("x", std::chrono::steady_clock::now()); }),
+              std::errc::timed_out);
     EXPECT_EQ(error_of([&] { listener.accept_for(1ms); }), std::errc::timed_out);
     EXPECT_EQ(error_of([&] { listener.accept_until(copse::clock::now()); }), std::errc::timed_out);
     EXPECT_THROW(left.recv_for(buffer, 0s), io::timed_out);
@@ -252,7 +255,7 @@ TEST_F(IoSocket, StandingTimeOutIsForEachOperation) {
     copse::virtual_time time;
     auto [left, right] = io::socketpair();
     right.set_timeout(50ms);
-    auto writer = copse::spawn([&] {
+    auto writer = copse::spawn([&, &left = left] {
         for (int i = 0; i < 4; ++i) {
             copse::sleep(30ms);
             left.send_all("x");
@@ -269,7 +272,7 @@ TEST_F(IoSocket, SendAllHasOneTimeForAll) {
     copse::virtual_time time;
     auto [left, right] = io::socketpair();
     left.set_timeout(50ms);
-    auto reader = copse::spawn([&] {
+    auto reader = copse::spawn([&, &right = right] {
         for (;;) {
             copse::sleep(30ms);
             static_cast<void>(right.recv(buffer));
@@ -284,7 +287,7 @@ TEST_F(IoSocket, SendAllHasOneTimeForAll) {
 // Rule 125.
 TEST_F(IoSocket, SettingTheTimeOutDoesNotTouchAWait) {
     auto [left, right] = io::socketpair();
-    auto reader = copse::spawn([&] { return right.recv(buffer); });
+    auto reader = copse::spawn([&, &right = right] { return right.recv(buffer); });
     copse::yield();
     right.set_timeout(0ns);
     copse::yield();
@@ -299,8 +302,8 @@ TEST_F(IoSocket, TimeOutOfZeroNeverWaits) {
     listener.set_timeout(-1ns);
     EXPECT_EQ(right.timeout(), 0ns);
     EXPECT_EQ(listener.timeout(), 0ns);
-    EXPECT_EQ(error_of([&] { right.recv(buffer); }), std::errc::resource_unavailable_try_again);
-    EXPECT_EQ(error_of([&] { right.recv_exactly(buffer); }), std::errc::resource_unavailable_try_again);
+    EXPECT_EQ(error_of([&, &right = right] { right.recv(buffer); }), std::errc::resource_unavailable_try_again);
+    EXPECT_EQ(error_of([&, &right = right] { right.recv_exactly(buffer); }), std::errc::resource_unavailable_try_again);
     EXPECT_EQ(error_of([&] { listener.accept(); }), std::errc::resource_unavailable_try_again);
     left.send_all("abc");
     EXPECT_EQ(right.recv(buffer), 3U) << "what is there is taken, whatever was remembered";
@@ -327,7 +330,7 @@ TEST_F(IoSocket, TryFormsMayBeUsedInTheHub) {
     std::optional<std::size_t> got;
     std::string refused;
     copse::event done;
-    copse::hub::current().post([&] {
+    copse::hub::current().post([&, &right = right] {
         got = right.try_recv(buffer);
         try {
             right.recv(buffer);
@@ -346,11 +349,11 @@ TEST_F(IoSocket, TryFormsMayBeUsedInTheHub) {
 // Rule 126.
 TEST_F(IoSocket, SecondReaderIsRefusedAndTheFirstUnaffected) {
     auto [left, right] = io::socketpair();
-    auto first = copse::spawn([&] { return recv_text(right); });
+    auto first = copse::spawn([&, &right = right] { return recv_text(right); });
     copse::yield();
     EXPECT_THROW(right.recv(buffer), copse::concurrent_use);
     EXPECT_THROW(right.recv_for(buffer, 1ms), copse::concurrent_use);
-    EXPECT_NE(text_of([&] { right.recv(buffer); }).find("in recv"), std::string::npos);
+    EXPECT_NE(text_of([&, &right = right] { right.recv(buffer); }).find("in recv"), std::string::npos);
     right.send_all("a writer may come too");
     EXPECT_EQ(recv_text(left), "a writer may come too");
     left.send_all("abc");
@@ -362,7 +365,7 @@ TEST_F(IoSocket, SecondAcceptorAndWriterAreRefused) {
     auto acceptor = copse::spawn([&] { listener.accept(); });
     auto [left, right] = io::socketpair();
     fill(left);
-    auto writer = copse::spawn([&] { left.send_all("x"); });
+    auto writer = copse::spawn([&, &left = left] { left.send_all("x"); });
     copse::yield();
     EXPECT_THROW(listener.accept(), copse::concurrent_use);
     EXPECT_THROW(left.send("y"), copse::concurrent_use);
@@ -375,7 +378,7 @@ TEST_F(IoSocket, SecondAcceptorAndWriterAreRefused) {
 // Rule 132.
 TEST_F(IoSocket, KilledAndTimedOutReadersLeaveItUsable) {
     auto [left, right] = tcp_pair();
-    auto reader = copse::spawn([&] { right.recv(buffer); });
+    auto reader = copse::spawn([&, &right = right] { right.recv(buffer); });
     copse::yield();
     reader.kill();
     EXPECT_TRUE(reader.killed());
@@ -391,7 +394,7 @@ TEST_F(IoSocket, CallThatSucceedsAtOnceIsAKillPoint) {
     auto [left, right] = io::socketpair();
     left.send_all("abcdef");
     copse::fiber<void> self;
-    self = copse::spawn([&] {
+    self = copse::spawn([&, &right = right] {
         right.recv_exactly(std::span(buffer).first(3));  // that there is more is remembered from now on
         self.request_kill();
         right.recv_exactly(std::span(buffer).first(3));
@@ -404,7 +407,7 @@ TEST_F(IoSocket, CallThatSucceedsAtOnceIsAKillPoint) {
 TEST_F(IoSocket, SatisfiedWaitCompletesBeforeAKill) {
     auto [left, right] = tcp_pair();
     std::size_t got = 0;
-    auto reader = copse::spawn([&] { got = right.recv(buffer); });
+    auto reader = copse::spawn([&, &right = right] { got = right.recv(buffer); });
     copse::yield();
     left.send_all("abc");
     while (copse::hub::current().stats().watching != 0) copse::yield();  // made ready, has not run yet
@@ -419,8 +422,8 @@ TEST_F(IoSocket, SatisfiedWaitCompletesBeforeAKill) {
 TEST_F(IoSocket, CloseWakesBothDirections) {
     auto [left, right] = io::socketpair();
     fill(left);
-    auto reader = copse::spawn([&] { return text_of([&] { left.recv(buffer); }); });
-    auto writer = copse::spawn([&] { return error_of([&] { left.send("x"); }); });
+    auto reader = copse::spawn([&, &left = left] { return text_of([&] { left.recv(buffer); }); });
+    auto writer = copse::spawn([&, &left = left] { return error_of([&] { left.send("x"); }); });
     copse::yield();
     const std::string fd = std::to_string(left.native_handle());
     left.close();
@@ -435,7 +438,7 @@ TEST_F(IoSocket, CloseWakesAcceptAndReleaseWakesReaders) {
     auto listener = io::listen("127.0.0.1:0");
     auto acceptor = copse::spawn([&] { return error_of([&] { listener.accept(); }); });
     auto [left, right] = io::socketpair();
-    auto reader = copse::spawn([&] { return error_of([&] { left.recv(buffer); }); });
+    auto reader = copse::spawn([&, &left = left] { return error_of([&] { left.recv(buffer); }); });
     copse::yield();
     listener.close();
     const int fd = left.release();
@@ -446,7 +449,7 @@ TEST_F(IoSocket, CloseWakesAcceptAndReleaseWakesReaders) {
 
 TEST_F(IoSocket, CloseBetweenEventAndResumeIsNotice) {
     auto [left, right] = io::socketpair();
-    auto reader = copse::spawn([&] { return error_of([&] { right.recv(buffer); }); });
+    auto reader = copse::spawn([&, &right = right] { return error_of([&] { right.recv(buffer); }); });
     copse::yield();
     left.send_all("abc");
     while (copse::hub::current().stats().watching != 0) copse::yield();
@@ -502,7 +505,7 @@ TEST_F(IoSocket, MovedWhileAFiberIsInIt) {
 TEST_F(IoSocket, AnotherThreadIsRefused) {
     auto [left, right] = io::socketpair();
     left.send_all("abc");
-    in_thread([&] {
+    in_thread([&, &right = right] {
         EXPECT_THROW(right.recv(buffer), copse::wrong_thread);
         auto pair = io::socketpair();  // now the thread has a reactor
         EXPECT_THROW(right.recv(buffer), copse::wrong_thread);
@@ -527,7 +530,7 @@ TEST_F(IoSocket, NumberTravelsToAnotherThread) {
 
 TEST_F(IoSocket, ClosedFromAnotherThreadIsClosed) {
     auto [left, right] = io::socketpair();
-    in_thread([&] { right.close(); });
+    in_thread([&, &right = right] { right.close(); });
     EXPECT_EQ(left.recv(buffer), 0U);
 }
 
@@ -630,7 +633,7 @@ TEST_F(IoSocket, PeekLeavesWhatItSaw) {
 // The end of the stream comes together with the last bytes, in one event: a short receive must not make it forgotten.
 TEST_F(IoSocket, EndThatCameWithTheLastBytesIsSeen) {
     auto [left, right] = tcp_pair();
-    auto reader = copse::spawn([&] { return recv_to_end(right); });
+    auto reader = copse::spawn([&, &right = right] { return recv_to_end(right); });
     copse::yield();
     left.send_all("abc");
     left.close();
@@ -639,7 +642,7 @@ TEST_F(IoSocket, EndThatCameWithTheLastBytesIsSeen) {
 
 TEST_F(IoSocket, BytesBehindUrgentOnesAreSeen) {
     auto [left, right] = tcp_pair();
-    auto reader = copse::spawn([&] { return recv_to_end(right); });
+    auto reader = copse::spawn([&, &right = right] { return recv_to_end(right); });
     copse::yield();
     left.send_all("abc");
     left.send("!", MSG_OOB);
@@ -687,7 +690,7 @@ TEST_F(IoSocket, Fault_SC06_AlwaysReadySocketLetsOthersRun) {
 TEST_F(IoSocket, VirtualTimeAndSocketsGoTogether) {
     copse::virtual_time time;
     auto [left, right] = tcp_pair();
-    auto slow = copse::spawn([&] {
+    auto slow = copse::spawn([&, &left = left] {
         copse::sleep(24h);
         left.send_all("abc");
     });

@@ -28,6 +28,11 @@ owner_description describe(const void* pointer) noexcept {
 
 volatile std::byte* untouchable = nullptr;
 
+// A member of a null object: UBSan, which has words of its own about null itself, leaves it to the processor.
+int* volatile nowhere = reinterpret_cast<int*>(64);
+
+void write_nowhere() { *nowhere = 1; }
+
 volatile bool deeper = true;  // opaque: compilers refuse a recursion that they can see has no end
 
 [[gnu::noinline]] void recurse(volatile char* above) {
@@ -117,8 +122,7 @@ TEST(OverflowReportDeathTest, AStrayPointerIsToldFromAnOverflow) {
 }
 
 TEST(OverflowReportDeathTest, Fault_ST04_OtherFaultsAreNotReported) {
-    EXPECT_EXIT(run_on_stack([] { *static_cast<volatile int*>(nullptr) = 1; }), testing::KilledBySignal(SIGSEGV),
-                says_nothing{});
+    EXPECT_EXIT(run_on_stack(write_nowhere), testing::KilledBySignal(SIGSEGV), says_nothing{});
 }
 
 TEST(OverflowReportDeathTest, Fault_ST04_ASignalSentByHandKeepsItsMeaning) {
@@ -144,8 +148,7 @@ void handle_before_us(void (*body)()) {
 }
 
 TEST(OverflowReportDeathTest, Fault_ST04_OtherFaultsReachTheHandlerBeforeUs) {
-    EXPECT_EXIT(handle_before_us([] { *static_cast<volatile int*>(nullptr) = 1; }), testing::ExitedWithCode(33),
-                says_nothing{});
+    EXPECT_EXIT(handle_before_us(write_nowhere), testing::ExitedWithCode(33), says_nothing{});
 }
 
 TEST(OverflowReportDeathTest, AnOverflowReachesTheHandlerBeforeUsAfterTheReport) {

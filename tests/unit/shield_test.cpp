@@ -257,7 +257,7 @@ TEST_F(Unwinding, Fault_KL14_CleanUpMayParkAgainAndAgain) {
 }
 
 TEST_F(Unwinding, ATimeoutOfTheCleanUpWorksInAHandlerAndReplacesTheKill) {
-    const auto victim = spawn([this] {
+    const auto victim = spawn([] {
         try {
             sleep(1h);
         } catch (const greenlet_exit&) {

@@ -113,7 +113,7 @@ TEST_F(Timeout, OfNothingOrLessIsThrownAtTheFirstWaitThatTakesATurn) {
 TEST_F(Timeout, LongerThanAClockCanCountNeverExpires) {
     const timeout longest(std::chrono::nanoseconds::max());
     const timeout years(std::chrono::hours::max());
-    const timeout infinite(std::chrono::duration<double>(std::numeric_limits<double>::infinity()));
+    const timeout infinite{std::chrono::duration<double>(std::numeric_limits<double>::infinity())};
     EXPECT_EQ(hub::current().stats().timers, 0u);
     EXPECT_FALSE(longest.pending());
     sleep(24h * 365);
