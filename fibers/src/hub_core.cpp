@@ -13,13 +13,19 @@ namespace copse::detail {
 
 namespace {
 
+constinit std::atomic<std::uint64_t> hubs{0};
+
 constexpr std::int64_t grace_at_the_end = 1'000'000'000;  // for fibers that are killed when their thread ends
 
 }  // namespace
 
 callback::callback(std::function<void()> f) : run(std::move(f)) { frame = reinterpret_cast<void*>(frame_of_callback); }
 
-hub_core::hub_core(thread_state& of) : state(of), greenlet_core(of.hub_greenlet), driver_(make_plain_driver()) {
+hub_core::hub_core(thread_state& of)
+    : state(of),
+      greenlet_core(of.hub_greenlet),
+      last_timeout(hubs.fetch_add(1, std::memory_order_relaxed) << 40U),
+      driver_(make_plain_driver()) {
     looked_at = driver_->now();
     door_->hub = this;
 }

@@ -99,6 +99,7 @@ struct hub_core : hub {
     const char* running_callback = nullptr;
     std::size_t unfinished = 0;
     std::uint64_t spawned = 0;
+    std::uint64_t last_timeout;  // serial number; those of different hubs are 2^40 apart
 
     /// A stack whose fiber has finished and which is still stood on: the next unstarted fiber of this size may have it.
     struct {
@@ -139,7 +140,7 @@ private:
     }
 
     core& next_by_turn() noexcept;
-    core& prepare(ready_node& node) noexcept;
+    core& prepare(ready_node& without_frame) noexcept;
     core* prepare_callback(callback& c) noexcept;
     core* prepare_fiber(fiber_core& f) noexcept;
     void turn() noexcept;

@@ -4,12 +4,6 @@
 
 namespace copse {
 
-namespace {
-
-constinit std::atomic<std::uint64_t> serials{0};
-
-}  // namespace
-
 timeout::timeout(std::int64_t length, std::exception_ptr instead) : length_(length), instead_(std::move(instead)) {
     detail::attend();
     detail::hub_core::here();
@@ -30,10 +24,10 @@ timeout::~timeout() {
 
 void timeout::start() {
     cancel();
-    serial_ = serials.fetch_add(1, std::memory_order_relaxed) + 1;
     expired_ = false;
-    if (of != nullptr && length_ != detail::never)
-        detail::this_thread.hub->timers.arm(*this, detail::deadline_in(length_));
+    if (of == nullptr || detail::this_thread.hub == nullptr) return;
+    serial_ = ++detail::this_thread.hub->last_timeout;
+    if (length_ != detail::never) detail::this_thread.hub->timers.arm(*this, detail::deadline_in(length_));
 }
 
 void timeout::cancel() noexcept {
@@ -45,9 +39,10 @@ void timeout::expire(detail::timer& t) noexcept {
     auto& self = static_cast<timeout&>(t);
     self.expired_ = true;
     if (self.of == nullptr) return;
-    self.error = self.instead_ != nullptr
-                     ? self.instead_
-                     : std::make_exception_ptr(timeout_expired(self.serial_, std::chrono::nanoseconds(self.length_)));
+    self.error = self.instead_;
+    if (self.error == nullptr) {
+        self.error = std::make_exception_ptr(timeout_expired(self.serial_, std::chrono::nanoseconds(self.length_)));
+    }
     detail::deliver(*self.of, self);
 }
 

@@ -213,8 +213,7 @@ private:
 namespace detail {
 
 /// Files a fresh fiber: name, stack, site, parent, registry, ready queue. Throws before anything is filed.
-void file_fiber(fiber_core& block, const core_ops& ops, const spawn_options* with, source_site site,
-                std::int64_t delay);
+void file_fiber(fiber_core& f, const core_ops& ops, const spawn_options* with, source_site site, std::int64_t delay);
 
 template <class R, class Call>
 struct fiber_block : result_room<R> {
@@ -396,7 +395,7 @@ struct join_options {
 };
 
 namespace detail {
-std::size_t join_many(const join_options& with, const any_fiber* const* first, std::size_t n);
+std::size_t join_many(const join_options& with, const any_fiber* const* fibers, std::size_t n);
 }  // namespace detail
 
 /// Waits until all have finished, or as the options say.
