@@ -99,8 +99,6 @@ void free_block(void* block, std::size_t size, thread_state* owner) noexcept {
     owner->free_from_elsewhere(block, size);
 }
 
-thread_state* owner_of_new_blocks() { return &thread_state::here(); }
-
 void check_parent(const greenlet& parent) {
     thread_state::here();
     if (!parent.empty()) owned(parent, "greenlet: the parent");

@@ -2,7 +2,7 @@
 // memory stays until the last block of the thread is gone, since blocks name their thread.
 //
 // Invariants:
-//   - Only the owner thread touches anything but `mail_` and what it guards, `exited_` and `other_refs`.
+//   - Only the owner thread touches anything but `mail_` and what it guards, and `exited_`.
 //   - The registry holds every started, unfinished greenlet and every unfinished fiber, newest first; not main, not hub.
 #pragma once
 

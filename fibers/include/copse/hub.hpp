@@ -18,10 +18,6 @@
 
 namespace copse {
 
-namespace detail {
-struct remote_inbox;
-}  // namespace detail
-
 /// Counters since the hub was made.
 struct hub_stats {
     std::uint64_t turns = 0;       ///< looks at timers and driver

@@ -22,7 +22,6 @@ enum fiber_mark : std::uint8_t {
     mark_killed = 2,     // ended by greenlet_exit
     mark_taken = 4,      // a move-only result was taken
     mark_exiting = 8,    // greenlet_exit has reached the fiber's root
-    mark_abandoned = 16  // the fork left it behind: it will never finish
 };
 
 struct delayed_start;
