@@ -1,4 +1,4 @@
-// Timeout scopes. Decisions 3, 7, 9; gevent rules 53 to 68; KL11, KL12.
+// Timeout scopes. Decisions 3, 7, 9; gevent rules 53 to 68; KL11, KL12, KL13.
 
 #include <copse/fibers.hpp>
 #include <copse/virtual_time.hpp>
@@ -187,6 +187,43 @@ TEST_F(Timeout, Fault_KL12_NestedOnesOfEqualLengthAreThrownInTheOrderOfTheirStar
     f.get();
     EXPECT_EQ(log.text(), "outer inner");
     EXPECT_EQ(time.elapsed(), 1s);
+}
+
+// KL13: what has fired may be cancelled, restarted and destroyed while its own expiry is being handled.
+TEST_F(Timeout, Fault_KL13_MayBeCancelledAndRestartedByTheOneItInterrupts) {
+    const auto f = spawn([this] {
+        std::optional<timeout> limit(std::in_place, 1s);
+        try {
+            sleep(1h);
+        } catch (const timeout_expired& e) {
+            limit->cancel();
+            EXPECT_TRUE(limit->threw(e));
+            limit->start();
+            EXPECT_FALSE(limit->threw(e));
+            limit.reset();
+            log("reset");
+        }
+        sleep(2s);
+        log("slept");
+    });
+    f.get();
+    EXPECT_EQ(log.text(), "reset slept");
+    EXPECT_EQ(time.elapsed(), 3s);
+}
+
+// KL13: a fiber that was spawned for later kills itself and drops its last handle when its time has come.
+TEST_F(Timeout, Fault_KL13_DelayedStartMayBeKilledByWhatItStarts) {
+    copse::fiber<void> self;
+    self = copse::spawn_after(1s, [&] {
+        self.request_kill();
+        self = {};
+        log("told");
+        sleep(1h);
+        log("never");
+    });
+    sleep(2s);
+    EXPECT_EQ(log.text(), "told");
+    EXPECT_EQ(time.elapsed(), 2s);
 }
 
 // KL12
