@@ -58,23 +58,30 @@ bool reactor::await_by_number(int fd, direction d, limit& within, sharing who, c
     }
     entry& e = table_.at(fd);
     if (!spend(e)) std::rethrow_exception(closed_meanwhile(operation, fd, EBADF));
-    if (e.owned) return await_unremembered(e, d, within, operation);
+    return e.owned ? await_unremembered(e, d, within, who, operation) : await_once(e, d, within, who, operation);
+}
 
+// One event for each wait: whoever else holds the descriptor may have drained it.
+bool reactor::await_once(entry& e, direction d, limit& within, sharing who, const char* operation) {
     refuse_company(e, d, who, operation);
     if (epoll_ < 0) open();
     const int error = arm_oneshot(e, bit(d));
     if (error == EPERM) return true;  // a regular file, /dev/null: never blocks (FD06)
-    if (error != 0) fail(error, operation, fd);
+    if (error != 0) fail(error, operation, e.fd);
     e.exclusive = static_cast<std::uint8_t>((e.exclusive & ~bit(d)) | (who == sharing::one ? bit(d) : 0));
     return park(e, d, within, operation);
 }
 
 // A socket's descriptor, given by number: others may have read from it, so its memory is not believed.
-bool reactor::await_unremembered(entry& e, direction d, limit& within, const char* operation) {
+bool reactor::await_unremembered(entry& e, direction d, limit& within, sharing who, const char* operation) {
     pollfd one{e.fd, static_cast<short>(d == direction::in ? POLLIN | POLLRDHUP : POLLOUT), 0};
     if (sys.poll(&one, 1, 0) > 0) {
         if ((one.revents & POLLNVAL) != 0) fail(EBADF, operation, e.fd);
         return true;
+    }
+    if (e.registered == registration::edge && !still_known(e)) {  // closed on another thread, and given out again
+        disown(e);
+        return await_once(e, d, within, who, operation);
     }
     e.forget(d);
     return await(e, d, within, operation);
@@ -85,15 +92,18 @@ void reactor::refuse_company(entry& e, direction d, sharing who, const char* ope
         return;
     if (who == sharing::many && (e.exclusive & bit(d)) == 0) return;
     if (!still_known(e)) {  // closed behind our back: who waits there, waits for nothing
+        const bool owned = e.owned;
         orphan(e, EBADF);
+        if (owned) std::rethrow_exception(closed_meanwhile(operation, e.fd, EBADF));
         return;
     }
     throw concurrent_use(describe(operation, e.fd) + ": another fiber waits for this already, in " +
                          e.waiters(d).front()->what);
 }
 
-// Step 4.
+// Step 4. A verb comes here again when what it was woken for had gone: a kill that came in between must not wait with it.
 bool reactor::park(entry& e, direction d, limit& within, const char* operation) {
+    copse::detail::attend();
     drive();
     budget_ = full_budget;
     const std::uint32_t generation = e.generation;
@@ -119,9 +129,14 @@ bool reactor::pause(const entry& e, limit& within, unsigned attempt, const char*
 
 void reactor::closing(entry& e) noexcept {
     const bool known = e.registered != registration::none;
-    orphan(e, EBADF);
+    disown(e);
     // While a duplicate lives, epoll would go on reporting the descriptor, and could not be told to stop any more (FD03).
     if (known && epoll_ >= 0) sys.epoll_ctl(epoll_, EPOLL_CTL_DEL, e.fd, nullptr);
+}
+
+// The number is no socket's any more.
+void reactor::disown(entry& e) noexcept {
+    orphan(e, EBADF);
     e.owned = e.drains = false;
     table_.peer_of(e).size = 0;
 }
@@ -132,6 +147,10 @@ void reactor::orphan(entry& e, int error) noexcept {
     e.registered = registration::none;
     e.ready = e.armed = e.exclusive = 0;
     e.ended = false;
+    fail_waiters(e, error);
+}
+
+void reactor::fail_waiters(entry& e, int error) noexcept {
     for (auto& list : e.waiting) {
         while (copse::detail::wait* w = list.front()) copse::detail::fail(*w, closed_meanwhile(w->what, e.fd, error));
     }
@@ -155,8 +174,15 @@ int reactor::arm_oneshot(entry& e, std::uint8_t directions) noexcept {
     return error;
 }
 
-// What the table believes and what epoll knows may differ when somebody closed a descriptor without a word: repaired here.
 int reactor::control(entry& e, std::uint32_t events) noexcept {
+    const int error = try_control(e, events);
+    if ((error != EBADF && error != EINVAL) || is_intact()) return error;
+    rebuild(error);  // the number that is bad was epoll's (FD05)
+    return epoll_ >= 0 ? try_control(e, events) : error;
+}
+
+// What the table believes and what epoll knows may differ when somebody closed a descriptor without a word: repaired here.
+int reactor::try_control(entry& e, std::uint32_t events) noexcept {
     epoll_event event{events, {.u64 = tag_of(e)}};
     const bool known = e.registered != registration::none;
     if (sys.epoll_ctl(epoll_, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, e.fd, &event) == 0) return 0;
@@ -173,7 +199,8 @@ int reactor::control(entry& e, std::uint32_t events) noexcept {
 
 bool reactor::still_known(entry& e) noexcept {
     epoll_event event{e.registered == registration::edge ? edge_events : oneshot_events(e.armed), {.u64 = tag_of(e)}};
-    return sys.epoll_ctl(epoll_, EPOLL_CTL_MOD, e.fd, &event) == 0;
+    if (sys.epoll_ctl(epoll_, EPOLL_CTL_MOD, e.fd, &event) == 0) return true;
+    return errno != ENOENT && errno != EBADF && errno != EPERM;
 }
 
 }  // namespace copse::io::detail

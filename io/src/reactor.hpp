@@ -93,13 +93,18 @@ private:
     void drive();
     bool rest(const entry& e);
     bool park(entry& e, direction d, limit& within, const char* operation);
-    bool await_unremembered(entry& e, direction d, limit& within, const char* operation);
+    bool await_once(entry& e, direction d, limit& within, sharing who, const char* operation);
+    bool await_unremembered(entry& e, direction d, limit& within, sharing who, const char* operation);
     void refuse_company(entry& e, direction d, sharing who, const char* operation);
     int arm_edge(entry& e) noexcept;
     int arm_oneshot(entry& e, std::uint8_t directions) noexcept;
     int control(entry& e, std::uint32_t events) noexcept;
+    int try_control(entry& e, std::uint32_t events) noexcept;
+    bool is_intact() noexcept;
     bool still_known(entry& e) noexcept;
     void orphan(entry& e, int error) noexcept;
+    void disown(entry& e) noexcept;
+    void fail_waiters(entry& e, int error) noexcept;
     void take(int n) noexcept;
     void harvest(int n) noexcept;
     void deliver(entry& e, std::uint32_t events) noexcept;
@@ -118,7 +123,7 @@ private:
     std::atomic<int> wakeup_{-1};     // an eventfd; its number is lower than epoll's, so closefrom() takes both or none
     std::atomic<bool> woken_{false};  // it has been written to, and the event not seen yet
     bool has_pwait2_ = true;          // unless the kernel or a sandbox refused it
-    unsigned strangers_ = 0;          // stale events in a row
+    unsigned strangers_ = 0;          // stale events of this epoll
     idle_driver* driver_ = nullptr;   // ours in the hub; null: the hub sleeps in another one
     std::unique_ptr<event_buffer> events_;
     std::weak_ptr<reactor> self_;

@@ -30,6 +30,9 @@ thread_local keeper this_keeper;
 
 std::int64_t steady_now() noexcept { return std::chrono::steady_clock::now().time_since_epoch().count(); }
 
+/// Edge-triggered, so that the eventfd need never be read.
+epoll_event wakeup_event() noexcept { return {EPOLLIN | static_cast<std::uint32_t>(EPOLLET), {.u64 = wakeup_tag}}; }
+
 /// A driver whose time is not the steady clock's, such as that of a test in virtual time.
 bool has_its_own_time(idle_driver& driver) noexcept {
     const std::int64_t before = steady_now();
@@ -109,8 +112,7 @@ void reactor::open() {
     if (wakeup_ < 0) fail(errno, "eventfd");
     const int fresh = sys.epoll_create1(EPOLL_CLOEXEC);
     if (fresh < 0) fail(errno, "epoll_create1");
-    // Edge-triggered, so that it need never be read.
-    epoll_event event{EPOLLIN | static_cast<std::uint32_t>(EPOLLET), {.u64 = wakeup_tag}};
+    epoll_event event = wakeup_event();
     if (sys.epoll_ctl(fresh, EPOLL_CTL_ADD, wakeup_, &event) != 0) {
         const int error = errno;
         sys.close(fresh);
@@ -121,6 +123,12 @@ void reactor::open() {
     table_.for_each([this](entry& e) { rejoin(e); });
 }
 
+// Whether epoll and eventfd are still those that open() made. Touches no event.
+bool reactor::is_intact() noexcept {
+    epoll_event event = wakeup_event();
+    return sys.epoll_ctl(epoll_, EPOLL_CTL_MOD, wakeup_, &event) == 0;
+}
+
 // Epoll is new, what fibers wait for is not.
 void reactor::rejoin(entry& e) noexcept {
     const registration before = e.registered;
@@ -128,7 +136,12 @@ void reactor::rejoin(entry& e) noexcept {
     e.registered = registration::none;
     if (before == registration::oneshot && e.waiting[0].empty() && e.waiting[1].empty()) return;
     const int error = before == registration::edge ? arm_edge(e) : arm_oneshot(e, 0);
-    if (error != 0) orphan(e, error);
+    if (error == 0) return;
+    if (error == EBADF || error == EPERM) return orphan(e, error);
+    // No memory: its waiters hear of it; the descriptor is as good as ever, and the next wait registers it.
+    e.ready = bit(direction::in) | bit(direction::out);
+    e.armed = 0;
+    fail_waiters(e, error);
 }
 
 // Step 5: the hub has nothing ready.
@@ -223,6 +236,7 @@ void reactor::deliver(entry& e, std::uint32_t events) noexcept {
 void reactor::rebuild(int error) noexcept {
     strangers_ = 0;
     const int old = std::exchange(epoll_, -1);
+    if (error == 0) sys.close(old);
     try {
         if (error != 0 && old >= 0) {
             wakeup_ = -1;
@@ -231,7 +245,6 @@ void reactor::rebuild(int error) noexcept {
             });
         }
         open();
-        if (error == 0) sys.close(old);
     } catch (...) {
         // No descriptor is free, or no memory: tried again at the next look, which must not come at once.
         constexpr int milliseconds = 10;

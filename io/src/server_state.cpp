@@ -65,7 +65,9 @@ server_state::server_state(socket listening, handler h, stream_server_options op
       local(listening.local_endpoint()),
       listener(std::move(listening)),
       reserve_(sys.spare_descriptor()),
-      delay_(with.min_delay) {}
+      delay_(with.min_delay) {
+    listener.set_timeout(std::nullopt);  // waiting for clients is no failure
+}
 
 server_state::~server_state() {
     if (reserve_ >= 0) sys.close(reserve_);
@@ -84,27 +86,33 @@ void server_state::stop() noexcept {
 }
 
 void server_state::accept_connections() {
-    while (!stopped.is_set()) {
-        try {
-            if (full()) {
-                slot.clear();
-                slot.wait();
-            } else {
-                take_some();
-                delay_ = with.min_delay;
-            }
-        } catch (const std::system_error& e) {
-            if (stopped.is_set()) return;
-            if (ends_the_server(e.code())) {
-                failure = std::current_exception();
-                return stop();
-            }
-            tell(std::current_exception());
-            pause(e.code().value());
-        } catch (const std::bad_alloc&) {
-            tell(std::current_exception());
-            pause(ENOMEM);
+    try {
+        while (!stopped.is_set()) accept_or_pause();
+    } catch (const greenlet_exit&) {
+        throw;
+    } catch (...) {  // whatever it is: worse than a server that ends is one that only looks alive
+        if (stopped.is_set()) return;
+        failure = std::current_exception();
+        if (served_forever == 0) tell(failure);
+        stop();
+    }
+}
+
+void server_state::accept_or_pause() {
+    try {
+        if (full()) {
+            slot.clear();
+            slot.wait();
+        } else {
+            take_some();
+            delay_ = with.min_delay;
         }
+    } catch (const std::system_error& e) {
+        if (stopped.is_set() || ends_the_server(e.code())) throw;
+        tell(std::current_exception());
+        pause(e.code().value());
+    } catch (const std::bad_alloc&) {
+        pause(ENOMEM);
     }
 }
 
@@ -135,11 +143,15 @@ void server_state::pause(int error) {
 }
 
 // In the hub, where what is thrown goes to the error handler.
-void server_state::tell(std::exception_ptr error) {
+void server_state::tell(std::exception_ptr error) noexcept {
     const clock::time_point now = clock::now();
     if (now < quiet_until_) return;
     quiet_until_ = now + quiet_time;
-    hub::current().post([error = std::move(error)] { std::rethrow_exception(error); });
+    try {
+        hub::current().post([error = std::move(error)] { std::rethrow_exception(error); });
+    } catch (const std::bad_alloc&) {
+        // Then it goes untold: the server goes on.
+    }
 }
 
 // Clients that nobody can serve had better know at once than wait in the backlog (FD09).

@@ -41,15 +41,17 @@ struct server_state : std::enable_shared_from_this<server_state> {
     std::list<any_fiber> running;
     event slot;  // a connection has ended
     event stopped;
-    std::exception_ptr failure;  // what ended the server, if nobody stopped it
+    std::exception_ptr failure;   // what ended the server, if nobody stopped it
+    unsigned served_forever = 0;  // fibers in serve_forever(), which throws the failure
     stream_server_stats stats;
 
 private:
     bool full() const noexcept { return with.max_connections != 0 && running.size() >= with.max_connections; }
+    void accept_or_pause();
     void take_some();
     void serve(accepted taken);
     void pause(int error);
-    void tell(std::exception_ptr error);
+    void tell(std::exception_ptr error) noexcept;
     void refuse_waiting() noexcept;
 
     int reserve_ = -1;  // given up for a moment to refuse clients when no other descriptor is free

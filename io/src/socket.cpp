@@ -120,7 +120,9 @@ int socket::release() {
 
 void socket::bind(const endpoint& here) {
     use("bind");
-    if (sys.bind(fd_, here.native(), here.native_size()) != 0) detail::fail(errno, detail::describe("bind", fd_, here));
+    if (sys.bind(fd_, here.native(), here.native_size()) == 0) return;
+    const int error = errno;  // describing asks the system
+    detail::fail(error, detail::describe("bind", fd_, here));
 }
 
 void socket::listen(int backlog) {

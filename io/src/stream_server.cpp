@@ -12,6 +12,17 @@ namespace {
 
 constexpr std::chrono::seconds grace(1);  // for the clean-up of handlers that were killed
 
+class presence {
+public:
+    explicit presence(unsigned& count) noexcept : count_(++count) {}
+    presence(const presence&) = delete;
+    presence& operator=(const presence&) = delete;
+    ~presence() { --count_; }
+
+private:
+    unsigned& count_;
+};
+
 /// The handlers that run, but not the caller if it is one of them: nobody can wait for himself.
 std::vector<any_fiber> others(const detail::server_state& state) {
     std::vector<any_fiber> all;
@@ -41,15 +52,17 @@ stream_server::~stream_server() {
     const auto state = std::move(state_);
     state->stop();
     try {
+        for (const any_fiber& f : others(*state)) f.request_kill();
         const shield kept_back;
         if (!state->acceptor.empty()) state->acceptor.join_for(grace);
         if (const auto handlers = others(*state); !handlers.empty()) end_handlers(handlers);
     } catch (...) {
-        // In the hub, or in a thread that ends, nobody can wait: the hub kills what is left.
+        // In the hub nobody can wait: those that were asked end without us.
     }
 }
 
 void stream_server::start() {
+    if (state_->failure) std::rethrow_exception(state_->failure);
     if (state_->stopped.is_set()) detail::fail(EBADF, "start of a server that was stopped");
     state_->start();
 }
@@ -57,6 +70,7 @@ void stream_server::start() {
 void stream_server::serve_forever() {
     const auto state = state_;  // this may end while it waits
     start();
+    const presence here(state->served_forever);
     state->stopped.wait();
     if (state->failure) std::rethrow_exception(state->failure);
 }

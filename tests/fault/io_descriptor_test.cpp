@@ -270,6 +270,29 @@ void lose_epoll_and_go_on() {
 // In a thread of its own: it is that thread's reactor that loses its descriptors.
 TEST_F(IoDescriptor, Fault_FD05_CloseRangeThatEatsEpoll) { std::thread(lose_epoll_and_go_on).join(); }
 
+void lose_epoll_while_nobody_waits() {
+    const auto epolls = all_of_kind("anon_inode:[eventpoll]");
+    auto listener = io::listen("127.0.0.1:0");
+    EXPECT_THROW(listener.accept_for(0ms), io::timed_out);  // registered
+    const int epoll = added(epolls, all_of_kind("anon_inode:[eventpoll]"));
+    const error_recorder errors;
+    ASSERT_EQ(::close_range(static_cast<unsigned>(epoll), static_cast<unsigned>(epoll), 0), 0);
+    auto client = copse::spawn([&] {
+        auto connection = io::connect(listener.local_endpoint());
+        connection.send_all("abc");
+        return recv_to_end(connection);
+    });
+    auto served = listener.accept();
+    std::array<std::byte, 3> got;
+    EXPECT_EQ(served.connection.recv_exactly(got), 3U);
+    served.connection.send_all("d");
+    served.connection.close();
+    EXPECT_EQ(client.get(), "d");
+    EXPECT_EQ(errors.count(), 1U) << "one warning";
+}
+
+TEST_F(IoDescriptor, Fault_FD05_LossIsNoticedByWhoRegisters) { std::thread(lose_epoll_while_nobody_waits).join(); }
+
 // ---- FK01
 
 TEST_F(IoDescriptor, Fault_FK01_ChildOfAForkDisturbsNobody) {
@@ -297,6 +320,35 @@ TEST_F(IoDescriptor, Fault_FK01_ChildOfAForkDisturbsNobody) {
     put(p.writer.get());
     EXPECT_EQ(by_socket.get(), 3U);
     by_number.get();
+}
+
+// ---- FD01, FD04: the number of a socket that another thread closed, or that was replaced
+
+TEST_F(IoDescriptor, Fault_FD01_NumberOfASocketClosedElsewhereCanBeWaitedFor) {
+    auto [left, right] = io::socketpair();
+    EXPECT_THROW(left.recv_for(buffer, 0ms), io::timed_out);  // registered
+    const int number = left.native_handle();
+    std::thread([&, &left = left] { left.close(); }).join();
+    auto p = make_pipe();
+    ASSERT_EQ(p.reader.get(), number);
+    auto waiter = copse::spawn([&] { io::wait_readable_for(p.reader.get(), 10s); });
+    copse::yield();
+    EXPECT_FALSE(waiter.ready());
+    put(p.writer.get());
+    waiter.get();
+}
+
+TEST_F(IoDescriptor, Fault_FD04_SecondFiberDoesNotReadFromAStranger) {
+    auto [left, right] = io::socketpair();
+    auto [stranger, other] = io::socketpair();
+    auto first = copse::spawn([&, &left = left] { return error_of([&] { left.recv(buffer); }); });
+    copse::yield();
+    const descriptor kept(::fcntl(left.native_handle(), F_DUPFD_CLOEXEC, 0));
+    ASSERT_GE(::dup3(stranger.native_handle(), left.native_handle(), O_CLOEXEC), 0);
+    other.send_all("secret");
+    EXPECT_EQ(error_of([&, &left = left] { left.recv_for(buffer, 10s); }), std::errc::bad_file_descriptor);
+    EXPECT_EQ(first.get(), std::errc::bad_file_descriptor);
+    EXPECT_EQ(::close(left.native_handle()), 0);  // nobody's any more
 }
 
 // ---- FD06 to FD08

@@ -191,6 +191,41 @@ TEST_F(IoNetwork, Fault_NT07_UnconnectedIsNotConnected) {
     EXPECT_EQ(error_of([&] { s.shutdown(io::shut::both); }), std::errc::not_connected);
 }
 
+// ---- what is pending when the reason to wake up has gone
+
+/// Fills the buffers between the two ends.
+void fill(io::socket& from) {
+    const std::string much(65536, 'x');
+    while (from.try_send(much)) continue;
+    while (from.try_send("x")) continue;
+}
+
+// The half-close wakes reader and writer; the reader, who comes first, kills the writer, who still cannot send.
+TEST_F(IoNetwork, KillReachesWhoWasWokenForNothing) {
+    auto [left, right] = io::socketpair();
+    fill(left);
+    auto writer = copse::spawn([&, &left = left] { left.send_all("goodbye"); });
+    auto reader = copse::spawn([&, &left = left] {
+        EXPECT_EQ(recv_to_end(left), "");
+        return writer.kill_for(10s);
+    });
+    copse::yield();
+    right.shutdown(io::shut::write);
+    EXPECT_TRUE(reader.get());
+    EXPECT_TRUE(writer.killed());
+}
+
+// A look into another queue of the socket says nothing of the ordinary one.
+TEST_F(IoNetwork, EmptyErrorQueueDoesNotHideWhatIsThere) {
+    auto [left, right] = tcp_pair();
+    auto reader = copse::spawn([&, &left = left] { return left.recv(std::span(buffer).first(1)); });
+    copse::yield();
+    right.send_all("abc");
+    EXPECT_EQ(reader.get(), 1U);
+    EXPECT_FALSE(left.try_recv(buffer, MSG_ERRQUEUE));
+    EXPECT_EQ(left.recv_for(buffer, 10s), 2U);
+}
+
 // ---- NT08
 
 TEST_F(IoNetwork, Fault_NT08_RefusedIsExactAndNamesTheTarget) {

@@ -368,6 +368,27 @@ TEST_F(IoInjection, Fault_NT08_OneTimeForAllAddresses) {
     EXPECT_EQ(time.elapsed(), 10s);
 }
 
+int addresses_tried;
+
+TEST_F(IoInjection, Fault_NT08_TheTimeRunsOnFromAddressToAddress) {
+    copse::virtual_time time;
+    addresses_tried = 0;
+    sys.connect = [](int fd, const sockaddr* there, socklen_t size) {
+        if (addresses_tried++ != 0) return errno = EINPROGRESS, -1;
+        copse::sleep(4s);  // the first says no, late
+        static_cast<void>(fd), static_cast<void>(there), static_cast<void>(size);
+        return errno = ECONNREFUSED, -1;
+    };
+    sys.epoll_ctl = [](int epoll, int op, int fd, epoll_event* event) {
+        epoll_event silent{};
+        if (event != nullptr) silent.data = event->data;
+        silent.events = static_cast<std::uint32_t>(EPOLLET) | EPOLLONESHOT;
+        return ::epoll_ctl(epoll, op, fd, event == nullptr ? nullptr : &silent);
+    };
+    EXPECT_THROW(io::connect_for("localhost:9", 10s), io::timed_out);
+    EXPECT_EQ(time.elapsed(), 10s);
+}
+
 // ---- the cost of a wait that does not park
 
 int epoll_calls;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -326,6 +327,52 @@ TEST_F(IoStreamServer, Fault_FD09_ClientsAreResetWhenNoDescriptorIsFree) {
     EXPECT_TRUE(server.stop_for(10s));
     ASSERT_EQ(errors.count(), 1U);
     EXPECT_NE(errors[0].what.find("Too many open files"), std::string::npos) << errors[0].what;
+}
+
+// ---- what no pause can help
+
+TEST_F(IoStreamServer, HandlersThatCannotBeSpawnedEndIt) {
+    io::stream_server server("127.0.0.1:0", echo, {.stack_size = std::size_t{2} << 30});
+    auto served = copse::spawn([&] { return text_of([&] { server.serve_forever(); }); });
+    auto client = io::connect(server.local_endpoint());
+    EXPECT_NE(served.get().find("maximum_stack_size"), std::string::npos);
+    EXPECT_FALSE(server.is_serving());
+    EXPECT_NE(text_of([&] { server.start(); }).find("maximum_stack_size"), std::string::npos) << "it says why";
+}
+
+TEST_F(IoStreamServer, EndOfItsOwnIsToldIfNobodyServesForEver) {
+    const error_recorder errors;
+    auto listener = io::listen("127.0.0.1:0");
+    const int number = listener.native_handle();
+    io::stream_server server(std::move(listener), echo);
+    server.start();
+    copse::yield();
+    ASSERT_EQ(::shutdown(number, SHUT_RDWR), 0);
+    while (server.is_serving()) copse::yield();
+    copse::yield();
+    ASSERT_EQ(errors.count(), 1U);
+    EXPECT_NE(errors[0].what.find("accept"), std::string::npos) << errors[0].what;
+    EXPECT_EQ(error_of([&] { server.serve_forever(); }), std::errc::invalid_argument) << "and afterwards still known";
+}
+
+TEST_F(IoStreamServer, StandingTimeOutOfItsListenerIsNoFailure) {
+    copse::virtual_time time;
+    auto listener = io::listen("127.0.0.1:0");
+    listener.set_timeout(50ms);
+    io::stream_server server(std::move(listener), echo);
+    server.start();
+    copse::sleep(10s);
+    EXPECT_EQ(server.stats().pauses, 0U);
+}
+
+TEST_F(IoStreamServer, DestroyedInTheHubItStillEndsItsHandlers) {
+    std::optional<io::stream_server> server(std::in_place, "127.0.0.1:0", echo);
+    server->start();
+    auto client = io::connect(server->local_endpoint());
+    client.send_all("a");
+    EXPECT_EQ(recv_text(client), "a");
+    copse::hub::current().post([&] { server.reset(); });
+    EXPECT_EQ(recv_to_end(client), "");
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ namespace copse {
 ///     EXPECT_EQ(time.elapsed(), 24h);
 ///
 /// Begins at the hub's present time; afterwards the hub's clock is the real one again, never behind: make one only while no
-/// fiber waits for a time, and end it the same way. Descriptors are not looked at meanwhile.
+/// fiber waits for a time, and end it the same way. Waits for descriptors that begin meanwhile work: those
+/// are looked at before the clock jumps.
 class virtual_time {
 public:
     explicit virtual_time(std::optional<std::uint64_t> seed = std::nullopt);

@@ -1,6 +1,6 @@
 /// Where a socket is, or wants to go: an IPv4 or IPv6 address with a port, or the name of a Unix socket.
 ///
-/// Nothing here parks or makes a system call, except that an IPv6 zone given by name asks for the interface's number.
+/// Nothing here parks or makes a system call, except that an IPv6 zone asks for the interface's number or name.
 #pragma once
 
 #include <sys/socket.h>

@@ -108,7 +108,7 @@ public:
     /// Parks:   no.
     void listen(int backlog = 1024);
 
-    /// Takes the next connection. Connections that failed before they were taken are passed over, 16 in a row at most.
+    /// Takes the next connection. Connections that failed before they were taken are passed over, up to 15 in a row.
     /// Parks:   until there is one.
     /// Returns: the socket and where it comes from. TCP options such as no_delay are the listener's.
     accepted accept();
@@ -152,7 +152,8 @@ public:
     /// Fills `into`. The time is for all of it.
     /// Parks:   until it is full.
     /// Returns: its size; 0 if the stream ended before the first byte.
-    /// Throws:  transfer_error(connection_aborted) if it ended later; that, timed_out and errors tell what was received.
+    /// Throws:  transfer_error(connection_aborted) if it ended later; that, timed_out and errors after the first byte
+    ///          tell how much was received; EBADF when it is closed meanwhile, and concurrent_use, do not.
     /// After:   a kill: unknown how much was taken.
     std::size_t recv_exactly(std::span<std::byte> into) { return recv_exactly_by(into, standing()); }
     template <class Rep, class Period>
@@ -208,7 +209,8 @@ public:
 
     /// Sends all of it. The time is for all of it.
     /// Parks:   until the kernel has taken the last byte.
-    /// Throws:  errors and timed_out are a transfer_error, which tells how much was sent.
+    /// Throws:  timed_out, and errors after the first byte, are a transfer_error, which tells how much was sent; EBADF when it is
+    ///          closed meanwhile, and concurrent_use, do not.
     /// After:   a kill: unknown how much was sent.
     void send_all(std::span<const std::byte> from) { send_all_by(from, standing()); }
     void send_all(std::string_view from) { send_all_by(bytes_of(from), standing()); }
@@ -235,7 +237,7 @@ public:
     void shutdown(shut how);
 
     /// How long each later operation may take. Empty: without end, as at the start. 0: none waits; what would have to is
-    /// EAGAIN (`std::errc::operation_would_block`) at once. What is waiting already is not affected. Negative counts as 0.
+    /// EAGAIN (`std::errc::operation_would_block`) at once, a connect EINPROGRESS. What is waiting already is not affected. Negative counts as 0.
     void set_timeout(std::optional<std::chrono::nanoseconds> length) noexcept {
         timeout_ = length ? (length->count() > 0 ? length->count() : 0) : copse::detail::never;
     }
@@ -325,8 +327,9 @@ struct listen_options {
     bool v6_only = false;       ///< as the option of that name
 };
 
-/// A listening stream socket. Port 0: see `local_endpoint`. A text that is no endpoint is `name:port`, as for `connect`.
-/// Parks:   no.
+/// A listening stream socket. Port 0: see `local_endpoint`. A text that is no endpoint is `name:port`, as for `connect`, of
+/// which the first address is taken.
+/// Parks:   no; but a name asks the resolver, which blocks the thread.
 /// Throws:  std::system_error: EADDRINUSE, EACCES, EADDRNOTAVAIL …; std::invalid_argument for the text.
 socket listen(const endpoint& here, const listen_options& with = {});
 socket listen(std::string_view here, const listen_options& with = {});

@@ -73,10 +73,11 @@ auto adapt_handler(F f) {
 /// life. A handler is shared by all connections: what it captures must bear that.
 ///
 /// - At `max_connections` no more are taken until a handler ends.
-/// - An accept that fails is followed by a pause, 10 ms doubling to 1 s. When the process has no descriptor left, the waiting
-///   clients are refused with a reset, for which one descriptor is kept in reserve. It is told to the error handler, at most
+/// - An accept that fails is followed by a pause, 10 ms doubling to 1 s. When the process has no descriptor left, the clients
+///   that wait are refused with a reset, `max_accept` of them a pause, for which one descriptor is kept in reserve. It is told to the error handler, at most
 ///   once a second.
-/// - A listener that is no listener (EBADF, EINVAL, ENOTSOCK) ends the server: `serve_forever` throws it.
+/// - What no pause can help (a listener that is none: EBADF, EINVAL, ENOTSOCK; a `stack_size` beyond the maximum) ends the
+///   server: `serve_forever` and `start` throw it; if nobody is in `serve_forever`, the error handler is told.
 ///
 /// | state   | entered by                         |
 /// |---------|------------------------------------|
