@@ -272,11 +272,14 @@ TEST_F(IoDescriptor, Fault_FD05_CloseRangeThatEatsEpoll) { std::thread(lose_epol
 
 void lose_epoll_while_nobody_waits() {
     const auto epolls = all_of_kind("anon_inode:[eventpoll]");
+    const auto eventfds = all_of_kind("anon_inode:[eventfd]");
     auto listener = io::listen("127.0.0.1:0");
     EXPECT_THROW(listener.accept_for(0ms), io::timed_out);  // registered
     const int epoll = added(epolls, all_of_kind("anon_inode:[eventpoll]"));
+    const int wakeup = added(eventfds, all_of_kind("anon_inode:[eventfd]"));
     const error_recorder errors;
-    ASSERT_EQ(::close_range(static_cast<unsigned>(epoll), static_cast<unsigned>(epoll), 0), 0);
+    for (const int fd : {wakeup, epoll})
+        ASSERT_EQ(::close_range(static_cast<unsigned>(fd), static_cast<unsigned>(fd), 0), 0);
     auto client = copse::spawn([&] {
         auto connection = io::connect(listener.local_endpoint());
         connection.send_all("abc");

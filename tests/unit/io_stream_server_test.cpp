@@ -349,7 +349,7 @@ TEST_F(IoStreamServer, EndOfItsOwnIsToldIfNobodyServesForEver) {
     copse::yield();
     ASSERT_EQ(::shutdown(number, SHUT_RDWR), 0);
     while (server.is_serving()) copse::yield();
-    copse::yield();
+    copse::hub::current().run_until_idle();
     ASSERT_EQ(errors.count(), 1U);
     EXPECT_NE(errors[0].what.find("accept"), std::string::npos) << errors[0].what;
     EXPECT_EQ(error_of([&] { server.serve_forever(); }), std::errc::invalid_argument) << "and afterwards still known";
