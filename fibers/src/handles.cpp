@@ -23,9 +23,9 @@ void release_weak(core& block) noexcept {
 core* empty_block(core& block) noexcept {
     if (block.is(trait_fiber)) last_word(static_cast<fiber_core&>(block));
     core* parent = handle_access::detach(block.parent);
-    std::free(std::exchange(block.label, nullptr));
+    if (block.label != nullptr) std::free(std::exchange(block.label, nullptr));
     if (parent == &nobody || parent->is(trait_eternal)) return nullptr;
-    return parent->refs.fetch_sub(1, std::memory_order_acq_rel) == 1 ? parent : nullptr;
+    return count_down(parent->refs) == 1 ? parent : nullptr;
 }
 
 }  // namespace
@@ -86,7 +86,7 @@ bool kill_last(thread_state& state, core& victim) noexcept {
                      victim.self);
         return false;
     }
-    return victim.refs.fetch_sub(1, std::memory_order_acq_rel) == 1;
+    return count_down(victim.refs) == 1;
 }
 
 }  // namespace
@@ -156,11 +156,11 @@ void first_handle_again(core& back) noexcept {
 weak_greenlet::weak_greenlet(const greenlet& observed) noexcept {
     if (observed.empty()) return;
     core_ = &detail::handle_access::of(observed);
-    core_->weak.fetch_add(1, std::memory_order_relaxed);
+    detail::count_up(core_->weak);
 }
 
 weak_greenlet::weak_greenlet(const weak_greenlet& other) noexcept : core_(other.core_) {
-    if (core_ != nullptr) core_->weak.fetch_add(1, std::memory_order_relaxed);
+    if (core_ != nullptr) detail::count_up(core_->weak);
 }
 
 weak_greenlet::~weak_greenlet() {

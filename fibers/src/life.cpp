@@ -93,7 +93,7 @@ outcome run_to_the_end(core& self) {
 core* die(thread_state& state, core& self, outcome end) {
     const greenlet held = handle_access::share(self);  // the last one may end the block, here or on arrival
     mark_dead(state, self);
-    if (self.is(trait_kept)) self.refs.fetch_sub(1, std::memory_order_acq_rel);
+    if (self.is(trait_kept)) count_down(self.refs);
     core* to = heir(state, self, end);
     self.stack = nullptr;  // its slot and what a sanitizer knows of it go back when it has been left
     self.checker = nullptr;

@@ -16,7 +16,7 @@ constexpr greenlet::greenlet() noexcept : core_(&detail::nobody) {}
 
 inline greenlet::greenlet(const greenlet& other) noexcept : core_(other.core_) {
     if (core_ == &detail::nobody) return;
-    if (core_->refs.fetch_add(1, std::memory_order_relaxed) == 0) [[unlikely]]
+    if (detail::count_up(core_->refs) == 0) [[unlikely]]
         detail::first_handle_again(*core_);
 }
 
