@@ -1,6 +1,7 @@
 // The public face of the hub.
 #include <copse/hub.hpp>
 
+#include <algorithm>
 #include <ostream>
 #include <sstream>
 
@@ -31,7 +32,9 @@ fiber_info info_of(const detail::core& c, std::int64_t now) {
     info.name = c.label == nullptr ? "" : c.label;
     info.state = state_of(c);
     info.waits_for = wait_of(c);
-    if (!info.waits_for.empty()) info.waited = std::chrono::nanoseconds(now - c.waiting->since);
+    // A wait that began in virtual time may have begun later than now.
+    if (!info.waits_for.empty())
+        info.waited = std::chrono::nanoseconds(std::max<std::int64_t>(now - c.waiting->since, 0));
     if (!c.is(detail::trait_fiber)) return info;
     const auto& f = static_cast<const detail::fiber_core&>(c);
     if (f.site.line != 0) info.spawned_at = std::string(f.site.file) + ":" + std::to_string(f.site.line);

@@ -87,11 +87,12 @@ bool join(fiber_core& f, std::int64_t deadline) {
     return w.over;  // `f` may be gone
 }
 
-std::size_t join_many(const join_options& with, const any_fiber* const* fibers, std::size_t n) {
+std::size_t join_many(const join_options& with, std::span<const any_fiber> fibers) {
     const std::int64_t deadline = with.timeout ? deadline_after(*with.timeout) : never;
     attend();
-    finish_line line(std::min(with.count.value_or(n), n), with.raise_error);
-    for (std::size_t i = 0; i < n && !line.reached(); ++i) line.add(fiber_access::block(*fibers[i], "join_all"));
+    finish_line line(std::min(with.count.value_or(fibers.size()), fibers.size()), with.raise_error);
+    for (std::size_t i = 0; i < fibers.size() && !line.reached(); ++i)
+        line.add(fiber_access::block(fibers[i], "join_all"));
     if (!line.reached()) park(line, deadline);
     line.raise();
     return line.arrived();

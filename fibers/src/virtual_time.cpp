@@ -35,7 +35,9 @@ public:
     std::size_t watching() const noexcept override { return 0; }
 
     std::int64_t elapsed() const noexcept { return now_ - start_; }
-    void advance(std::int64_t length) noexcept { now_ += length; }
+    void advance(std::int64_t length) noexcept {
+        now_ = length < detail::never - now_ ? now_ + length : detail::never - 1;
+    }
 
 private:
     std::int64_t start_;
@@ -54,12 +56,13 @@ virtual_time::virtual_time(std::optional<std::uint64_t> seed) : hub_(hub::curren
 }
 
 virtual_time::~virtual_time() {
+    if (&hub_ != detail::this_thread.hub) return;  // a static one: the hub has ended before it, and our driver with it
     hub_.shuffle(std::nullopt);
     hub_.set_driver(std::move(before_));
 }
 
 std::chrono::nanoseconds virtual_time::elapsed() const noexcept { return std::chrono::nanoseconds(driver_->elapsed()); }
 
-void virtual_time::advance(std::chrono::nanoseconds length) noexcept { driver_->advance(length.count()); }
+void virtual_time::advance(std::chrono::nanoseconds length) noexcept { driver_->advance(detail::length_of(length)); }
 
 }  // namespace copse

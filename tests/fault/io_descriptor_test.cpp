@@ -515,6 +515,8 @@ struct kind {
     const char* name;
     std::function<int()> open;  // -1: this machine has none
     std::function<void(int)> make_ready;
+
+    friend void PrintTo(const kind& k, std::ostream* out) { *out << k.name; }
 };
 
 class IoDescriptorKinds : public IoDescriptor, public testing::WithParamInterface<kind> {

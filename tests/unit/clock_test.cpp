@@ -173,6 +173,21 @@ TEST_F(Clock, ZeroGivesTheOthersOneTurnTryNone) {
     EXPECT_EQ(time.elapsed(), 0ns);
 }
 
+// Years that 64 bits of nanoseconds cannot hold.
+TEST_F(Clock, WhatIsPastComesAtOnceWhatIsOutOfReachNever) {
+    using std::chrono::system_clock;
+    copse::event flag;
+    EXPECT_FALSE(flag.wait_until(system_clock::time_point::min()));
+    EXPECT_FALSE(flag.wait_until(std::chrono::sys_seconds::min()));
+    EXPECT_FALSE(flag.wait_until(std::chrono::sys_days(std::chrono::year(1500) / 1 / 1)));
+    EXPECT_EQ(time.elapsed(), 0ns);
+    EXPECT_THROW(flag.wait_until(system_clock::time_point::max()), copse::would_block_forever);
+    EXPECT_THROW(flag.wait_until(std::chrono::sys_seconds::max()), copse::would_block_forever);
+    EXPECT_THROW(flag.wait_until(std::chrono::sys_days::max()), copse::would_block_forever);
+    EXPECT_THROW(flag.wait_until(std::chrono::sys_days(std::chrono::year(3000) / 1 / 1)), copse::would_block_forever);
+    EXPECT_EQ(time.elapsed(), 0ns);
+}
+
 // With the real clock: nothing is early.
 TEST_F(RealClock, NothingIsEarly) {
     for (const auto length : {1ns, 10'000ns, 2'000'000ns}) {

@@ -17,6 +17,7 @@
 #include <limits>
 #include <memory>
 #include <new>
+#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -183,6 +184,20 @@ TEST_F(FiberSpawn, DroppingTheHandleDoesNotStopTheFiber) {
     });
     sleep(2s);
     EXPECT_EQ(log.text(), "ran");
+}
+
+TEST_F(FiberSpawn, JoinAllTakesViewsWhoseHandlesAreTemporary) {
+    std::vector<copse::fiber<int>> all;
+    for (int i = 3; i > 0; --i) {
+        all.push_back(spawn([this, i] {
+            sleep(std::chrono::hours(i));
+            log(i);
+            return i;
+        }));
+    }
+    EXPECT_EQ(join_all(all | std::views::transform([](const auto& f) { return copse::any_fiber(f); })), 3u);
+    EXPECT_EQ(join_all(all | std::views::filter([](const auto& f) { return f.ready(); })), 3u);
+    EXPECT_EQ(log.text(), "1 2 3");
 }
 
 // Design §2: a fiber that finishes runs the next unstarted one on its own stack.

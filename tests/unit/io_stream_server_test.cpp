@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -71,6 +72,13 @@ TEST_F(IoStreamServer, HandlersComeInSeveralShapes) {
     });
     visit([held = std::make_unique<int>(7)](io::socket s) { s.send_all(*held == 7 ? "bye" : "?"); });
     EXPECT_EQ(calls, 5);
+}
+
+TEST_F(IoStreamServer, ANullHandlerIsRefused) {
+    EXPECT_THROW(copse::io::stream_server("127.0.0.1:0", std::function<void(copse::io::socket&)>()),
+                 copse::null_callable);
+    EXPECT_THROW(copse::io::stream_server("127.0.0.1:0", static_cast<void (*)(copse::io::socket&)>(nullptr)),
+                 copse::null_callable);
 }
 
 TEST_F(IoStreamServer, TakesOverAListener) {

@@ -7,8 +7,10 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -136,6 +138,42 @@ TEST_F(VirtualTime, Fault_SC08_WithoutASeedTheOrderIsFirstInFirstOutAgain) {
     }
     yield();
     EXPECT_EQ(log.text(), "0 1 2 3 4 5 6 7 8 9");
+}
+
+TEST_F(VirtualTime, AdvanceNeitherGoesBackNorOverflows) {
+    virtual_time time;
+    time.advance(-5h);
+    EXPECT_EQ(time.elapsed(), 0ns);
+    time.advance(5h);
+    EXPECT_EQ(time.elapsed(), 5h);
+    time.advance(std::chrono::nanoseconds::max());
+    time.advance(std::chrono::nanoseconds::max());
+    EXPECT_GT(time.elapsed(), 24h * 365 * 200);
+    EXPECT_THROW(copse::event().wait_for(1s), copse::would_block_forever);  // the end of time
+}
+
+TEST_F(VirtualTime, AWaitThatBeganInItIsNotListedAsNegative) {
+    copse::event flag;
+    {
+        virtual_time time;
+        copse::sleep(1h);
+        spawn([&flag] { flag.wait(); });
+        yield();
+    }
+    const auto all = copse::hub::current().fibers();
+    ASSERT_EQ(all.size(), 1u);
+    EXPECT_EQ(all[0].waited, 0ns);
+    flag.set();
+    yield();
+}
+
+TEST_F(VirtualTime, MayOutliveItsHub) {
+    std::optional<virtual_time> outlives;
+    std::thread([&outlives] {
+        outlives.emplace();
+        copse::sleep(1h);
+    }).join();
+    outlives.reset();
 }
 
 TEST_F(VirtualTime, ATwiceShuffledHubStillTakesEveryFiberOnce) {

@@ -12,7 +12,7 @@
 namespace copse {
 
 /// The time that fibers live by: `std::chrono::steady_clock`, or the virtual time that a test installed.
-/// Never goes back.
+/// Never goes back, except where virtual time ends.
 struct clock {
     using rep = std::int64_t;
     using period = std::nano;
@@ -31,6 +31,12 @@ inline constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
 [[noreturn]] void throw_not_a_number();
 
+/// A span in nanoseconds that no unit overflows: the years of a calendar reach further than 64 bits of nanoseconds do.
+template <class Rep, class Period>
+long double wide_ns(std::chrono::duration<Rep, Period> length) noexcept {
+    return std::chrono::duration<long double, std::nano>(length).count();
+}
+
 /// Nanoseconds, never early: rounded up; negative counts as 0, what is too long as `never`; not-a-number is refused.
 template <class Rep, class Period>
 std::int64_t length_of(std::chrono::duration<Rep, Period> length) {
@@ -41,7 +47,7 @@ std::int64_t length_of(std::chrono::duration<Rep, Period> length) {
         return ns >= 9.2e18L ? never : static_cast<std::int64_t>(std::ceil(ns));
     } else {
         if (length.count() <= 0) return 0;
-        if (std::chrono::duration<long double, std::nano>(length).count() >= 9.2e18L) return never;
+        if (wide_ns(length) >= 9.2e18L) return never;
         return std::chrono::ceil<std::chrono::nanoseconds>(length).count();
     }
 }
@@ -55,6 +61,7 @@ std::int64_t deadline_after(std::chrono::duration<Rep, Period> length) {
 }
 
 /// A point of the hub's clock or of the steady clock is meant as it is; that of any other is converted by what is left of it.
+/// What is past comes at once, what 64 bits cannot hold comes never.
 template <class Clock, class Duration>
 std::int64_t deadline_at(std::chrono::time_point<Clock, Duration> when) {
     if constexpr (std::is_same_v<Clock, clock> || std::is_same_v<Clock, std::chrono::steady_clock>) {
@@ -63,7 +70,10 @@ std::int64_t deadline_at(std::chrono::time_point<Clock, Duration> when) {
         if constexpr (std::is_floating_point_v<typename Duration::rep>) {
             if (std::isnan(when.time_since_epoch().count())) throw_not_a_number();
         }
-        return deadline_in(length_of(when - Clock::now()));
+        const auto now = Clock::now();
+        if (wide_ns(when.time_since_epoch()) <= wide_ns(now.time_since_epoch())) return deadline_in(0);
+        if (wide_ns(when.time_since_epoch()) >= 9.2e18L) return never;
+        return deadline_in(length_of(when - now));
     }
 }
 

@@ -4,12 +4,14 @@
 /// `wrong_thread`), and throws `empty_handle` through an empty handle.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <concepts>
 #include <exception>
 #include <functional>
-#include <iterator>
 #include <optional>
+#include <ranges>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -395,7 +397,11 @@ struct join_options {
 };
 
 namespace detail {
-std::size_t join_many(const join_options& with, const any_fiber* const* fibers, std::size_t n);
+std::size_t join_many(const join_options& with, std::span<const any_fiber> fibers);
+
+template <class Range>
+concept range_of_fibers = std::ranges::input_range<Range> &&
+    std::derived_from<std::remove_cvref_t<std::ranges::range_reference_t<Range>>, any_fiber>;
 }  // namespace detail
 
 /// Waits until all have finished, or as the options say.
@@ -403,22 +409,22 @@ std::size_t join_many(const join_options& with, const any_fiber* const* fibers, 
 /// Returns: how many of them have finished.
 template <std::derived_from<any_fiber>... Fibers>
 std::size_t join_all(const join_options& with, const Fibers&... fibers) {
-    const any_fiber* all[] = {&fibers..., nullptr};
-    return detail::join_many(with, all, sizeof...(fibers));
+    const std::array<any_fiber, sizeof...(fibers)> all = {fibers...};
+    return detail::join_many(with, all);
 }
 template <std::derived_from<any_fiber> First, std::derived_from<any_fiber>... Fibers>
 std::size_t join_all(const First& first, const Fibers&... fibers) {
     return join_all(join_options{}, first, fibers...);
 }
-template <class Range>
-    requires(std::derived_from<std::remove_cvref_t<decltype(*std::begin(std::declval<const Range&>()))>, any_fiber>)
-std::size_t join_all(const join_options& with, const Range& fibers) {
-    std::vector<const any_fiber*> all;
-    for (const auto& f : fibers) all.push_back(&f);
-    return detail::join_many(with, all.data(), all.size());
+template <detail::range_of_fibers Range>
+std::size_t join_all(const join_options& with, Range&& fibers) {
+    std::vector<any_fiber> all;  // copies: a view's handles may live no longer than its iterator
+    for (auto&& f : fibers) all.push_back(f);
+    return detail::join_many(with, all);
 }
-template <class Range>
-    requires(std::derived_from<std::remove_cvref_t<decltype(*std::begin(std::declval<const Range&>()))>, any_fiber>)
-std::size_t join_all(const Range& fibers) { return join_all(join_options{}, fibers); }
+template <detail::range_of_fibers Range>
+std::size_t join_all(Range&& fibers) {
+    return join_all(join_options{}, fibers);
+}
 
 }  // namespace copse

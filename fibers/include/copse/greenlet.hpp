@@ -115,7 +115,7 @@ public:
     bool dead() const;
     bool is_main() const;
 
-    /// Names are for messages; they need not be unique. Empty unless set.
+    /// Names are for messages; they need not be unique. Empty unless set. Owner thread only, both of them.
     std::string name() const;
     void set_name(std::string_view name) const;
 

@@ -18,11 +18,12 @@ namespace copse {
 ///     copse::sleep(24h);                       // returns at once
 ///     EXPECT_EQ(time.elapsed(), 24h);
 ///
-/// Begins at the hub's present time; afterwards the hub's clock is the real one again, never behind: make one only while no
-/// fiber waits for a time, and end it the same way. Waits for descriptors that begin meanwhile work: those
-/// are looked at before the clock jumps.
+/// Begins at the hub's present time; afterwards the hub's clock is the real one again, which has not come as far. So no fiber
+/// may wait for a time when one is made (that is refused) or ends. Waits for descriptors that begin meanwhile work: those are
+/// looked at before the clock jumps. Owner thread only.
 class virtual_time {
 public:
+    /// Throws:  error if a fiber waits for a time.
     explicit virtual_time(std::optional<std::uint64_t> seed = std::nullopt);
     ~virtual_time();
     virtual_time(const virtual_time&) = delete;
@@ -31,7 +32,8 @@ public:
     /// How far the clock has come.
     std::chrono::nanoseconds elapsed() const noexcept;
 
-    /// Moves the clock without letting anybody run: time that a fiber spends computing.
+    /// Moves the clock without letting anybody run: time that a fiber spends computing. It does not move back: a negative
+    /// length counts as 0.
     void advance(std::chrono::nanoseconds length) noexcept;
 
 private:

@@ -12,6 +12,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <copse/detail/callable.hpp>
 #include <copse/io/endpoint.hpp>
 #include <copse/io/socket.hpp>
 
@@ -73,9 +74,9 @@ auto adapt_handler(F f) {
 /// life. A handler is shared by all connections: what it captures must bear that.
 ///
 /// - At `max_connections` no more are taken until a handler ends.
-/// - An accept that fails is followed by a pause, 10 ms doubling to 1 s. When the process has no descriptor left, the clients
-///   that wait are refused with a reset, `max_accept` of them a pause, for which one descriptor is kept in reserve. It is told to the error handler, at most
-///   once a second.
+/// - An accept that fails is followed by a pause, 10 ms doubling to 1 s, and is told to the error handler, at most once a
+///   second. When the process has no descriptor left, the clients that wait are refused with a reset, `max_accept` of them a
+///   pause, for which one descriptor is kept in reserve.
 /// - What no pause can help (a listener that is none: EBADF, EINVAL, ENOTSOCK; a `stack_size` beyond the maximum) ends the
 ///   server: `serve_forever` and `start` throw it; if nobody is in `serve_forever`, the error handler is told.
 ///
@@ -89,7 +90,7 @@ auto adapt_handler(F f) {
 class stream_server {
 public:
     /// Listens at once; a port of 0 can be asked for with `local_endpoint`.
-    /// Throws:  as listen().
+    /// Throws:  as listen(); null_callable.
     template <detail::connection_handler F>
     stream_server(std::string_view here, F serve, const stream_server_options& with = {})
         : stream_server(listen(here, with.listening), std::move(serve), with) {}
@@ -148,6 +149,7 @@ private:
     /// std::function wants what can be copied; handlers need not be.
     template <class F>
     static auto shared(F f) {
+        if (copse::detail::is_null(f)) throw null_callable("stream_server: the handler is null");
         return [held = std::make_shared<decltype(detail::adapt_handler(std::move(f)))>(
                     detail::adapt_handler(std::move(f)))](socket& s, const endpoint& peer) { (*held)(s, peer); };
     }

@@ -25,9 +25,9 @@ void wait_writable_by(int fd, limit within, sharing who);
 /// Parks:   yes; not for what epoll refuses because it never blocks, such as regular files and /dev/null.
 /// Returns: when readable, hung up or in error; may return early: retry the call.
 /// Throws:  concurrent_use if a reader already waits and either of the two did not say sharing::many, or the descriptor is a
-///          copse::io::socket's; std::system_error: EBADF
-///          if it is no descriptor, or is closed meanwhile (see notify_closing), ENOMEM or ENOSPC from epoll; greenlet_exit
-///          when this fiber is killed. `fd` stays usable after all of them.
+///          copse::io::socket's; std::system_error: EBADF if it is no descriptor, or is closed meanwhile (see
+///          notify_closing), ENOMEM or ENOSPC from epoll; greenlet_exit when this fiber is killed. `fd` stays usable after
+///          all of them.
 /// After:   nobody waits. Epoll may still know the descriptor, disarmed, until it is closed.
 /// Cost:    one epoll_ctl; for the descriptor of a copse::io::socket one poll instead.
 inline void wait_readable(int fd, sharing who = sharing::one) { detail::wait_readable_by(fd, {}, who); }
