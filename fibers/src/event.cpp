@@ -5,6 +5,7 @@ namespace copse {
 void event::set() noexcept {
     set_ = true;
     while (detail::wait* w = waiting_.front()) detail::complete(*w, detail::cause::satisfied);
+    detail::tell_all(watching_);
 }
 
 bool event::wait_by(std::int64_t deadline) {

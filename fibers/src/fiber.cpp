@@ -85,11 +85,19 @@ std::exception_ptr any_fiber::exception() const {
     return f.error;
 }
 
+bool any_fiber::watch(detail::observer& o) const {
+    detail::fiber_core& f = block("wait");
+    if (f.is_dead()) return true;
+    f.observers.push_back(o);
+    return false;
+}
+
 bool any_fiber::join_by(std::int64_t deadline) const { return detail::join(block("join"), deadline); }
 
 bool any_fiber::settle_by(std::int64_t deadline) const {
-    if (!join_by(deadline)) return false;
     detail::fiber_core& f = block("get");
+    const greenlet held = handle_;  // whoever runs meanwhile may drop ours
+    if (!detail::join(f, deadline)) return false;
     f.marks |= detail::mark_observed;
     if (f.error != nullptr) std::rethrow_exception(f.error);
     if (f.marked(detail::mark_killed)) throw fiber_killed("get: " + to_string(handle_) + " was killed");
@@ -109,6 +117,23 @@ bool any_fiber::kill_by(std::exception_ptr exception, std::int64_t deadline) con
     if (&f != this_thread.current) return join_by(deadline);
     attend();      // thrown right here
     return false;  // unless it is shielded or in its clean-up
+}
+
+std::size_t detail::kill_many(const kill_options& with, std::span<const any_fiber> fibers) {
+    bool myself = false;
+    for (const any_fiber& each : fibers) {
+        fiber_core& f = fiber_access::block(each, "kill_all");
+        if (&f == this_thread.current) {
+            myself = true;
+        } else {
+            ask_for_kill(f, with.exception);
+        }
+    }
+    if (myself) {
+        ask_for_kill(static_cast<fiber_core&>(*this_thread.current), with.exception);
+        attend();
+    }
+    return join_many(join_options{.timeout = with.timeout}, fibers);
 }
 
 }  // namespace copse

@@ -2,6 +2,7 @@
 
 #include <unwind.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ostream>
@@ -121,7 +122,14 @@ void prepare_block(core& block, const core_ops& ops, const greenlet_options& wit
 
 void attend_mail() { thread_state::here().attend_mail(); }
 
-void throw_null_callable() { throw null_callable("greenlet: the callable is null"); }
+void abort_asked(const greenlet& consumer) noexcept {
+    std::fprintf(stderr, "copse: a generator ended while %s waits for its next item\n", to_string(consumer).c_str());
+    std::abort();
+}
+
+void throw_null_callable(const char* operation) {
+    throw null_callable(std::string(operation) + ": the callable is null");
+}
 
 void throw_unexpected_payload(const value& first) {
     throw bad_value_cast("the first switch delivered " + type_name(first.type()) +
@@ -178,7 +186,7 @@ bool greenlet::is_main() const {
 }
 
 std::string greenlet::name() const {
-    const detail::core& c = detail::named(*this, "name");
+    const detail::core& c = detail::owned(*this, "name");
     return c.label == nullptr ? std::string() : std::string(c.label);
 }
 

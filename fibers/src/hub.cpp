@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <ostream>
 #include <sstream>
+#include <stdexcept>
 
 #include "hub_core.hpp"
 
@@ -145,7 +146,8 @@ void hub::dump(std::ostream& out) const {
     for (const fiber_info& info : fibers()) print(out, info, info.spawned_by != 0 ? "fiber" : "greenlet");
 }
 
-std::unique_ptr<idle_driver> hub::set_driver(std::unique_ptr<idle_driver> driver) noexcept {
+std::unique_ptr<idle_driver> hub::set_driver(std::unique_ptr<idle_driver> driver) {
+    if (driver == nullptr) throw std::invalid_argument("set_driver: a hub cannot be without one");
     detail::hub_core& self = detail::hub_core::of(*this);
     const std::lock_guard lock(self.driver_mutex_);
     self.looked_at = driver->now();

@@ -8,6 +8,7 @@
 #include <copse/fiber.hpp>
 
 #include "life.hpp"
+#include "messenger.hpp"
 
 namespace copse::detail {
 
@@ -79,7 +80,7 @@ core& hub_core::prepare(ready_node& without_frame) noexcept {
         if (reinterpret_cast<std::uintptr_t>(node->frame) == frame_of_callback) {
             to = prepare_callback(static_cast<callback&>(*node));
         } else if (node->frame == nullptr) {
-            to = prepare_fiber(static_cast<fiber_core&>(*node));
+            to = to->is(trait_fiber) ? prepare_fiber(static_cast<fiber_core&>(*to)) : prepare_messenger(*to);
         }
         if (to != nullptr) return *to;
         if (first_ == nullptr || --budget_ == 0) turn();
@@ -91,10 +92,6 @@ core* hub_core::prepare_callback(callback& c) noexcept {
     c.next_ready = nullptr;
     *last_callback_ = &c;
     last_callback_ = &c.next_ready;
-    if (telling_main_) {
-        greenlet_core.gate.store(gate_of_nobody, std::memory_order_relaxed);
-        return &greenlet_core;
-    }
     if (!at_rest_) return nullptr;  // it is in the middle of another one, and will come to this
     at_rest_ = false;
     if (greenlet_core.frame == nullptr) {
@@ -127,6 +124,18 @@ core* hub_core::prepare_fiber(fiber_core& f) noexcept {
     f.life.store(life::started, std::memory_order_relaxed);
     state.entering = &f;
     return &f;
+}
+
+core* hub_core::prepare_messenger(core& messenger) noexcept {
+    try {
+        start(state, messenger);
+    } catch (...) {
+        state.report(std::current_exception(), messenger.self);
+        release(messenger);
+        return nullptr;
+    }
+    state.entering = &messenger;
+    return &messenger;
 }
 
 // Somebody takes a turn because nothing is ready, or because 64 dispatches have gone by.
@@ -238,12 +247,7 @@ void hub_core::report_deadlock() noexcept {
     if (main.waiting != nullptr) {
         fail(*main.waiting, std::move(error));
     } else {
-        // main is suspended in a switch by hand: the hub's greenlet raises it there, and is left behind until the next callback.
-        call_back([this, error] {
-            telling_main_ = true;
-            state.main.self.raise(error);
-            telling_main_ = false;
-        });
+        send_exception(main, std::move(error));  // it is suspended in a switch by hand
     }
 }
 
@@ -306,10 +310,6 @@ void hub_core::shut_down() noexcept {
     }
     for (const greenlet& g : left) request_end(static_cast<fiber_core&>(handle_access::of(g)));
     if (unfinished != 0) await_end();
-    if (telling_main_) {
-        call_back([] {});
-        copse::yield();  // lets the hub's greenlet come to the end of what it was left behind in
-    }
     ending_ = true;
     end_of_grace_ = now() + grace_at_the_end;
 }

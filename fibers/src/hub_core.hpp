@@ -143,6 +143,7 @@ private:
     core& prepare(ready_node& without_frame) noexcept;
     core* prepare_callback(callback& c) noexcept;
     core* prepare_fiber(fiber_core& f) noexcept;
+    core* prepare_messenger(core& messenger) noexcept;
     void turn() noexcept;
     void take_posts() noexcept;
     void fire_timers() noexcept;
@@ -159,8 +160,7 @@ private:
     ready_node* first_ = nullptr;
     ready_node** last_ = &first_;
     unsigned budget_ = dispatches_per_turn;
-    bool at_rest_ = true;        // the hub's greenlet waits for callbacks, or has not run yet
-    bool telling_main_ = false;  // it is suspended in a switch by hand to main, from which nobody will come back
+    bool at_rest_ = true;  // the hub's greenlet waits for callbacks, or has not run yet
     std::uint64_t turns_ = 0;
     std::uint64_t dispatched_ = 0;     // up to the last turn
     ready_node* callbacks_ = nullptr;  // taken from the ready queue, to be run by the hub's greenlet

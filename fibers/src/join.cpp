@@ -19,7 +19,7 @@ struct join_wait final : wait {
     } at_the_end;
 
     // Also after its deadline, until the joiner runs: it has finished all the same.
-    static void told(observer& o, fiber_core& /*f*/) noexcept {
+    static void told(observer& o) noexcept {
         join_wait& w = static_cast<link&>(o).of;
         w.over = true;
         complete(w, cause::satisfied);
@@ -41,7 +41,7 @@ public:
         if (f.is_dead()) {
             count(f);
         } else {
-            f.observers.push_back(runners_.emplace_back(*this));
+            f.observers.push_back(runners_.emplace_back(*this, f));
         }
     }
 
@@ -53,13 +53,14 @@ public:
 
 private:
     struct runner final : observer {
-        explicit runner(finish_line& of) noexcept : observer(&told), line(of) {}
-        static void told(observer& o, fiber_core& f) noexcept {
-            finish_line& line_of = static_cast<runner&>(o).line;
-            line_of.count(f);
-            if (line_of.reached()) complete(line_of, cause::satisfied);
+        runner(finish_line& of, fiber_core& f) noexcept : observer(&told), line(of), who(f) {}
+        static void told(observer& o) noexcept {
+            const runner& r = static_cast<runner&>(o);
+            r.line.count(r.who);
+            if (r.line.reached()) complete(r.line, cause::satisfied);
         }
         finish_line& line;
+        fiber_core& who;
     };
 
     void count(fiber_core& f) noexcept {
@@ -79,6 +80,7 @@ private:
 }  // namespace
 
 bool join(fiber_core& f, std::int64_t deadline) {
+    if (f.is_dead() && (this_thread.current->attention & attend_hub) != 0) return true;  // raw links may look
     attend();
     if (f.is_dead()) return true;
     join_wait w(f);

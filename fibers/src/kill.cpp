@@ -50,10 +50,14 @@ bool is_calm(const fiber_core& f) noexcept {
 void tell_end(fiber_core& f) noexcept {
     hub_core& hub = *this_thread.hub;
     hub.count_finished();
-    if (f.error != nullptr && !f.marked(mark_observed) && f.refs.load(std::memory_order_relaxed) == 1) last_word(f);
-    while (observer* o = f.observers.front()) {
-        o->unlink();
-        o->finished(*o, f);
+    if (f.error != nullptr && !f.marked(mark_observed) && f.refs.load(std::memory_order_relaxed) == 1) {
+        bool seen = false;
+        f.observers.for_each([&seen](const observer& o) { seen = seen || o.sees_failures; });
+        if (!seen) last_word(f);
+    }
+    while (observer* first = f.observers.front()) {
+        first->unlink();
+        first->told(*first);
     }
 }
 

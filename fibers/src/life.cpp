@@ -16,8 +16,9 @@ struct outcome {
     std::exception_ptr exception;
 };
 
-void throw_not_switchable(const core& target) {
-    throw not_switchable("switch_to: " + to_string(target.self) + describe_wait(target));
+void throw_not_switchable(const core& named, const core& target) {
+    const std::string over = &named == &target ? "" : to_string(named.self) + " has ended, and ";
+    throw not_switchable("switch_to: " + over + to_string(target.self) + describe_wait(target));
 }
 
 // Rules 17, 30, 32: who really continues when `named` is entered.
@@ -33,12 +34,6 @@ core& nearest_living(core& named, value& payload, std::exception_ptr& exception)
             return *target;
         }
     }
-}
-
-void start(thread_state& state, core& unstarted) {
-    bind_stack(state, unstarted);
-    unstarted.life.store(life::started, std::memory_order_relaxed);
-    state.enlist(unstarted);
 }
 
 value switch_to_self(thread_state& state, core& self, value payload, const std::exception_ptr& exception) {
@@ -83,6 +78,8 @@ outcome run_to_the_end(core& self) {
         end.result = self.ops->run(self, std::move(first));
     } catch (const greenlet_exit&) {
         end.result = value(std::current_exception());
+    } catch (death_by& message) {
+        end.exception = std::move(message.error);
     } catch (...) {
         end.exception = exception_at_the_bottom();
     }
@@ -122,6 +119,12 @@ core* die(thread_state& state, core& self, outcome end) {
 }
 
 }  // namespace
+
+void start(thread_state& state, core& unstarted) {
+    bind_stack(state, unstarted);
+    unstarted.life.store(life::started, std::memory_order_relaxed);
+    state.enlist(unstarted);
+}
 
 std::exception_ptr exception_at_the_bottom() noexcept {
     auto exception = std::current_exception();
@@ -164,9 +167,9 @@ value enter(core& named, value payload, std::exception_ptr exception) {
     core& self = *this_thread.current;
     core& target = nearest_living(named, payload, exception);
     if (&target == &self) return switch_to_self(state, self, std::move(payload), exception);
-    if (target.is(trait_fiber) && !target.has_started()) throw_not_switchable(target);
+    if (target.is(trait_fiber) && !target.has_started()) throw_not_switchable(named, target);
     if (target.has_started()) {
-        if (target.gate.load(std::memory_order_relaxed) != state.gate()) throw_not_switchable(target);
+        if (target.gate.load(std::memory_order_relaxed) != state.gate()) throw_not_switchable(named, target);
     } else {
         start(state, target);
     }

@@ -16,6 +16,14 @@ struct departure {
 /// The life of a fiber, from its first instruction on this stack, and of those that take the stack over.
 departure live_as_fiber(thread_state& state, core& first);
 
+/// Thrown by a body that dies of this exception, whatever it is: greenlet_exit too goes to the parent as an exception.
+struct death_by {
+    std::exception_ptr error;
+};
+
+/// Gives an unstarted greenlet its stack.
+void start(thread_state& state, core& unstarted);
+
 /// Where every new stack begins.
 void begin_life(boost::context::detail::transfer_t from);
 

@@ -18,17 +18,16 @@ void* jump_with_exceptions(thread_state& state, core& self, core& target, void* 
 
 /// Leaves `self`, which can be entered again, for `target`. Returns the word of whoever enters it, when that happens.
 [[gnu::always_inline]] inline void* jump_to(thread_state& state, core& self, core& target, void* word) noexcept {
-    thread_block& here = this_thread;
-    if (here.exceptions->any()) [[unlikely]]
+    if (this_thread.exceptions->any()) [[unlikely]]
         return jump_with_exceptions(state, self, target, word);
     if (state.sanitized) [[unlikely]] {
         word = checked_jump(state, self, target, word);
     } else {
         const arrival from = level_jump(target.frame, word, &self.frame);
-        here.current->frame = from.frame;
+        this_thread.current->frame = from.frame;
         word = from.word;
     }
-    here.current = &self;
+    this_thread.current = &self;
     return word;
 }
 

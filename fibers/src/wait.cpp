@@ -7,6 +7,7 @@
 
 #include "hub_core.hpp"
 #include "life.hpp"
+#include "messenger.hpp"
 
 namespace copse {
 
@@ -36,6 +37,15 @@ void time_out(timer& t) { complete(static_cast<wait&>(t), cause::timed_out); }
     if (&to != &self && jump_to(hub.state, self, to, nullptr) != nullptr) [[unlikely]]
         receive();
     *this_thread.error_number = error_number;
+}
+
+// Without memory it stays pending until the next wait.
+void reach_by_hand(core& c) noexcept {
+    try {
+        send_exception(c, nullptr);
+    } catch (...) {
+        c.owner->report(std::current_exception(), c.self);
+    }
 }
 
 }  // namespace
@@ -107,6 +117,7 @@ void deliver(core& c, interrupt& i) noexcept {
     while (*last != nullptr) last = &(*last)->next;
     *last = &i;
     c.attention |= attend_interrupt;
+    if (is_suspended_by_hand(c) && may_interrupt(c)) reach_by_hand(c);
 }
 
 void withdraw(core& c, interrupt& i) noexcept {
@@ -142,6 +153,11 @@ void abort_waited_for(const wait& first, const char* ended) noexcept {
     std::abort();
 }
 
+void abort_watched(const char* ended) noexcept {
+    std::fprintf(stderr, "copse: a %s ended while a fiber watches it\n", ended);
+    std::abort();
+}
+
 void throw_not_a_number() { throw invalid_duration("a duration is not a number"); }
 
 std::int64_t deadline_in(std::int64_t length) noexcept {
@@ -167,12 +183,11 @@ clock::time_point clock::now() noexcept {
 void yield() {
     using namespace detail;
     attend();
-    thread_block& here = this_thread;
-    if (here.hub == nullptr) [[unlikely]]
+    if (this_thread.hub == nullptr) [[unlikely]]
         hub_core::here();
-    core& self = *here.current;
-    here.hub->push(self);
-    leave(*here.hub, self);
+    core& self = *this_thread.current;
+    this_thread.hub->push(self);
+    leave(*this_thread.hub, self);
     if (self.attention != 0) [[unlikely]]
         attend_now();
 }

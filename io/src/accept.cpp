@@ -45,6 +45,13 @@ int accept_now(const entry& listener, taken_address& from) noexcept {
                                SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
+/// What does not listen would be waited for in vain: a connected socket is readable for other reasons, or never.
+bool listens(const entry& e) noexcept {
+    int yes = 0;
+    socklen_t size = sizeof yes;
+    return detail::sys.getsockopt(e.fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &size) != 0 || yes != 0;
+}
+
 accepted make_accepted(const entry& listener, int fd, const taken_address& from) {
     accepted made;
     // Fresh connections have room to send and, mostly, nothing to read yet.
@@ -58,6 +65,7 @@ accepted make_accepted(const entry& listener, int fd, const taken_address& from)
 
 accepted socket::accept_by(detail::limit within) {
     entry& e = use("accept");
+    if (!e.remembers(direction::in) && !listens(e)) detail::fail(EINVAL, "accept", e, direction::in);
     taken_address from;
     for (int failures = 0;;) {
         const ssize_t n = transfer(e, direction::in, within, "accept", [&] { return accept_now(e, from); });

@@ -112,7 +112,8 @@ void socket::close() noexcept {
 
 int socket::release() {
     if (fd_ < 0) return -1;
-    detail::home.now->closing(use("release"));
+    entry& e = use("release");
+    detail::home.now->closing(e);
     entry_ = nullptr;
     home_ = no_home;
     return std::exchange(fd_, -1);

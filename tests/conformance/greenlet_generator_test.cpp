@@ -1,5 +1,6 @@
 // Generators: made by hand from parents and switches, and copse::generator. Rule 72, E18, E19.
 
+#include <copse/event.hpp>
 #include <copse/generator.hpp>
 #include <copse/greenlet.hpp>
 
@@ -349,6 +350,31 @@ TEST_F(GreenletGenerator, SuspendedConsumerCanBeDropped) {
     EXPECT_EQ(consumer.switch_to().as<int>(), 1);
     consumer = greenlet();
     EXPECT_EQ(log.take(), "generator consumer");
+}
+
+// An exception comes into the consumer while the body waits in the hub: nobody will ask for what it yields then.
+TEST_F(GreenletGenerator, WhatIsRaisedIntoTheConsumerEndsABodyThatWaits) {
+    copse::event never;
+    generator<int> g([&](auto yield) {
+        const at_end told([&] { log("body over"); });
+        never.wait();
+        yield(1);
+    });
+    EXPECT_THROW(g.next(), copse::would_block_forever);
+    EXPECT_EQ(log.text(), "body over");
+    EXPECT_EQ(g.next(), std::nullopt);
+}
+
+TEST_F(GreenletGenerator, AConsumerThatIsEnteredByHandIsTold) {
+    const greenlet consumer = greenlet::current();
+    generator<int> g([&](auto) { consumer.switch_to(); });
+    EXPECT_THROW(g.next(), copse::error);
+    EXPECT_TRUE(g.exhausted());
+}
+
+TEST_F(GreenletGenerator, ANullBodyIsRefused) {
+    using body = std::function<void(generator<int>::yielder)>;
+    EXPECT_THROW(generator<int>{body()}, copse::null_callable);
 }
 
 }  // namespace

@@ -5,7 +5,9 @@
 #include "exceptions.hpp"
 #include "leak_check.hpp"
 
+#include <cstddef>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -80,6 +82,33 @@ TEST_F(TypedGreenlet, RaisesLikeAnyOther) {
     typed_greenlet<int(int)> failing([](auto, int) -> int { throw std::runtime_error("out"); });
     EXPECT_EQ(copse_test::what_is_thrown_by([&] { failing.switch_to(1); }), "out");
 }
+
+TEST_F(TypedGreenlet, RaiseWithoutAnArgumentEndsItQuietly) {
+    typed_greenlet<int(int)> g([](auto send, int n) {
+        for (;;) n = send(n);
+        return 0;
+    });
+    EXPECT_EQ(g.switch_to(1), 1);
+    EXPECT_EQ(g.raise(), std::nullopt);
+    EXPECT_TRUE(g.dead());
+}
+
+// Where a dead greenlet would lead (rule 17) the types are others.
+TEST_F(TypedGreenlet, ADeadOneIsNotEntered) {
+    typed_greenlet<int(int)> g([](auto, int n) { return n; });
+    EXPECT_EQ(g.switch_to(1), 1);
+    EXPECT_THROW(g.switch_to(3), copse::error);
+}
+
+struct null_body {
+    bool operator==(std::nullptr_t) const { return true; }
+    template <class Send>
+    int operator()(Send) const {
+        return 1;
+    }
+};
+
+TEST_F(TypedGreenlet, ANullBodyIsRefused) { EXPECT_THROW(typed_greenlet<int()>{null_body()}, copse::null_callable); }
 
 TEST_F(TypedGreenlet, WrongTypeByHandIsRefused) {
     typed_greenlet<int(int)> g([](auto, int n) { return n; });

@@ -1,9 +1,8 @@
 // Events. Gevent rules 14, 16, 70 to 75.
 
 #include <copse/fibers.hpp>
-#include <copse/virtual_time.hpp>
 
-#include "leak_check.hpp"
+#include "fiber_check.hpp"
 
 #include <chrono>
 #include <memory>
@@ -17,24 +16,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct hub_with_stack {
-    hub_with_stack() {
-        hub::current().post([] {});
-        hub::current().run_until_idle();
-    }
-};
-
-class Event : hub_with_stack, public copse_test::leak_check {
-protected:
-    void TearDown() override {
-        hub::current().run_until_idle();
-        EXPECT_EQ(hub::current().stats().timers, 0u);
-        EXPECT_EQ(hub::current().stats().fibers, 0u);
-        leak_check::TearDown();
-    }
-
-    copse::virtual_time time;
-};
+class Event : public copse_test::fiber_check {};
 
 // rule 14
 TEST_F(Event, WaitOnASetOneDoesNotSwitch) {

@@ -1,10 +1,9 @@
 // Spawning, results, joining, and what is refused. gevent rules 14, 18, 33, 35, 40, 41, 113.
 
 #include <copse/fibers.hpp>
-#include <copse/virtual_time.hpp>
 
 #include "exceptions.hpp"
-#include "leak_check.hpp"
+#include "fiber_check.hpp"
 #include "stack_pool.hpp"
 #include "worker.hpp"
 
@@ -34,29 +33,10 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct hub_with_stack {
-    hub_with_stack() {
-        hub::current().post([] {});
-        hub::current().run_until_idle();
-    }
-};
-
-class FiberFixture : hub_with_stack, public copse_test::leak_check {
-protected:
-    void TearDown() override {
-        hub::current().run_until_idle();
-        EXPECT_EQ(hub::current().stats().timers, 0u);
-        EXPECT_EQ(hub::current().stats().fibers, 0u);
-        leak_check::TearDown();
-    }
-
-    copse::virtual_time time;
-};
-
-class FiberSpawn : public FiberFixture {};
-class FiberResult : public FiberFixture {};
-class FiberJoin : public FiberFixture {};
-class FiberMisuse : public FiberFixture {};
+class FiberSpawn : public copse_test::fiber_check {};
+class FiberResult : public copse_test::fiber_check {};
+class FiberJoin : public copse_test::fiber_check {};
+class FiberMisuse : public copse_test::fiber_check {};
 
 int twice(int x) { return 2 * x; }
 

@@ -201,6 +201,7 @@ TEST_F(HubTurn, ComesAfterExactlySixtyFourDispatchesWhileFibersSpin) {
     int steps = 0;
     std::vector<int> looks;
     looks.reserve(64);
+    EXPECT_THROW(hub::current().set_driver(nullptr), std::invalid_argument);
     auto before = hub::current().set_driver(std::make_unique<counting_driver>(steps, looks));
     for (int f = 0; f < 3; ++f) {
         spawn([&steps] {

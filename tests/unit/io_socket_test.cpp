@@ -687,6 +687,17 @@ TEST_F(IoSocket, Fault_SC06_AlwaysReadySocketLetsOthersRun) {
     other.join();
 }
 
+// A connected socket becomes readable for other reasons, a datagram socket too: waiting there would be in vain.
+TEST_F(IoSocket, AcceptOnWhatDoesNotListenIsRefused) {
+    auto [left, right] = tcp_pair();
+    EXPECT_THROW(left.accept(), std::system_error);
+    io::socket datagrams(AF_INET, SOCK_DGRAM);
+    EXPECT_THROW(datagrams.accept_for(1h), std::system_error);
+    auto [a, b] = io::socketpair();
+    io::stream_server server(std::move(a), [](io::socket) {});
+    EXPECT_THROW(server.serve_forever(), std::system_error);
+}
+
 TEST_F(IoSocket, VirtualTimeAndSocketsGoTogether) {
     copse::virtual_time time;
     auto [left, right] = tcp_pair();

@@ -1,17 +1,17 @@
 // Kills. Decision 4; gevent rules 17 to 32.
 
 #include <copse/fibers.hpp>
-#include <copse/virtual_time.hpp>
 
 #include "at_end.hpp"
 #include "exceptions.hpp"
-#include "leak_check.hpp"
+#include "fiber_check.hpp"
 
 #include <chrono>
 #include <exception>
 #include <stdexcept>
 #include <string>
 
+using copse::greenlet;
 using copse::greenlet_exit;
 using copse::hub;
 using copse::sleep;
@@ -24,24 +24,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct hub_with_stack {
-    hub_with_stack() {
-        hub::current().post([] {});
-        hub::current().run_until_idle();
-    }
-};
-
-class FiberKill : hub_with_stack, public copse_test::leak_check {
-protected:
-    void TearDown() override {
-        hub::current().run_until_idle();
-        EXPECT_EQ(hub::current().stats().timers, 0u);
-        EXPECT_EQ(hub::current().stats().fibers, 0u);
-        leak_check::TearDown();
-    }
-
-    copse::virtual_time time;
-};
+class FiberKill : public copse_test::fiber_check {};
 
 // rule 17
 TEST_F(FiberKill, BeforeTheStartTheFunctionIsNeverEntered) {
@@ -384,6 +367,61 @@ TEST_F(FiberKill, AfterASwallowedOneTheNextKillIsThrownAgain) {
     EXPECT_TRUE(victim.killed());
     EXPECT_EQ(errors.count(), 2u);
     EXPECT_EQ(log.text(), "swallowed0 swallowed1");
+}
+
+// A fiber that waits in a switch by hand, while what it switched to is parked, is reached there.
+TEST_F(FiberKill, ReachesAFiberThatIsSuspendedByHand) {
+    const auto victim = spawn([this] {
+        greenlet inner([] { sleep(24h); });
+        const at_end told([this] { log("unwound"); });
+        inner.switch_to();
+        log("never");
+    });
+    yield();
+    victim.kill();
+    EXPECT_TRUE(victim.killed());
+    EXPECT_EQ(log.text(), "unwound");
+    EXPECT_EQ(time.elapsed(), 0h);
+}
+
+TEST_F(FiberKill, ATimeoutReachesAFiberThatIsSuspendedByHand) {
+    const auto f = spawn([this] {
+        greenlet inner([this] {
+            sleep(24h);
+            log("inner goes on");
+        });
+        EXPECT_THROW(copse::with_timeout(1h, [&] { inner.switch_to(); }), copse::timeout_expired);
+        EXPECT_EQ(time.elapsed(), 1h);
+        inner.switch_to();
+        log("back");
+    });
+    EXPECT_THROW(f.get(), copse::not_switchable);  // it is still parked
+}
+
+TEST_F(FiberKill, AMainThatIsSuspendedByHandIsReachedByItsTimeout) {
+    greenlet inner([] { sleep(24h); });
+    EXPECT_THROW(copse::with_timeout(1h, [&] { inner.switch_to(); }), copse::timeout_expired);
+    EXPECT_EQ(time.elapsed(), 1h);
+}
+
+TEST_F(FiberKill, ASwitchBackByHandMayComeFirst) {
+    copse::event go;
+    const auto victim = spawn([this, &go] {
+        greenlet inner([&go] {
+            go.wait();
+            greenlet::current().parent().switch_to();
+        });
+        inner.switch_to();
+        log("switched back");
+        yield();
+        log("never");
+    });
+    yield();
+    go.set();               // the inner one is ready,
+    victim.request_kill();  // the message comes behind it
+    victim.join();
+    EXPECT_TRUE(victim.killed());
+    EXPECT_EQ(log.text(), "switched back");
 }
 
 }  // namespace

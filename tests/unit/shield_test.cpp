@@ -1,11 +1,10 @@
 // What is kept back: by a shield, and while a fiber unwinds. Decision 4; KL04, KL14; gevent rule 32.
 
 #include <copse/fibers.hpp>
-#include <copse/virtual_time.hpp>
 
 #include "at_end.hpp"
 #include "exceptions.hpp"
-#include "leak_check.hpp"
+#include "fiber_check.hpp"
 
 #include <chrono>
 #include <exception>
@@ -27,24 +26,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct hub_with_stack {
-    hub_with_stack() {
-        hub::current().post([] {});
-        hub::current().run_until_idle();
-    }
-};
-
-class Shield : hub_with_stack, public copse_test::leak_check {
-protected:
-    void TearDown() override {
-        hub::current().run_until_idle();
-        EXPECT_EQ(hub::current().stats().timers, 0u);
-        EXPECT_EQ(hub::current().stats().fibers, 0u);
-        leak_check::TearDown();
-    }
-
-    copse::virtual_time time;
-};
+class Shield : public copse_test::fiber_check {};
 
 TEST_F(Shield, KeepsAKillBackUntilTheNextWaitAfterIt) {
     const auto victim = spawn([this] {

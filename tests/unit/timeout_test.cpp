@@ -1,10 +1,9 @@
 // Timeout scopes. Decisions 3, 7, 9; gevent rules 53 to 68; KL11, KL12, KL13.
 
 #include <copse/fibers.hpp>
-#include <copse/virtual_time.hpp>
 
 #include "exceptions.hpp"
-#include "leak_check.hpp"
+#include "fiber_check.hpp"
 
 #include <chrono>
 #include <cmath>
@@ -27,24 +26,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct hub_with_stack {
-    hub_with_stack() {
-        hub::current().post([] {});
-        hub::current().run_until_idle();
-    }
-};
-
-class Timeout : hub_with_stack, public copse_test::leak_check {
-protected:
-    void TearDown() override {
-        hub::current().run_until_idle();
-        EXPECT_EQ(hub::current().stats().timers, 0u);
-        EXPECT_EQ(hub::current().stats().fibers, 0u);
-        leak_check::TearDown();
-    }
-
-    copse::virtual_time time;
-};
+class Timeout : public copse_test::fiber_check {};
 
 class TimeoutSerial : public Timeout {};
 class WithTimeout : public Timeout {};

@@ -140,6 +140,14 @@ TEST_F(VirtualTime, Fault_SC08_WithoutASeedTheOrderIsFirstInFirstOutAgain) {
     EXPECT_EQ(log.text(), "0 1 2 3 4 5 6 7 8 9");
 }
 
+// A clock of the wall stands still meanwhile: it is not waited for again and again.
+TEST_F(VirtualTime, APointOfAnotherClockIsSleptOnce) {
+    virtual_time time;
+    copse::sleep_until(std::chrono::system_clock::now() + 10h);
+    EXPECT_GT(time.elapsed(), 9h);
+    EXPECT_LT(time.elapsed(), 11h);
+}
+
 TEST_F(VirtualTime, AdvanceNeitherGoesBackNorOverflows) {
     virtual_time time;
     time.advance(-5h);

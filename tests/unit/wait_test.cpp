@@ -141,26 +141,6 @@ TEST_F(GreenletThatBlocks, ATimeoutInItIsThrownInIt) {
     EXPECT_EQ(time.elapsed(), 1s);
 }
 
-// The fiber is suspended by hand: the kill waits for it to come back to a wait of its own.
-TEST_F(GreenletThatBlocks, AKillOfItsFiberWaitsUntilTheFiberWaitsItself) {
-    const auto f = spawn([this] {
-        const greenlet child([this] {
-            sleep(10s);
-            log("child");
-        });
-        child.switch_to();
-        log("parent");
-        yield();
-        log("never");
-    });
-    yield();
-    EXPECT_FALSE(f.kill_for(1s));
-    f.kill();
-    EXPECT_EQ(log.text(), "child parent");
-    EXPECT_TRUE(f.killed());
-    EXPECT_EQ(time.elapsed(), 10s);
-}
-
 TEST_F(GreenletThatBlocks, OutlivesTheFiberThatMadeIt) {
     greenlet child;
     const auto maker = spawn([&] {

@@ -16,7 +16,10 @@ public:
     event() noexcept = default;
     event(const event&) = delete;
     event& operator=(const event&) = delete;
-    ~event() { detail::must_not_be_waited_for(waiting_, "event"); }
+    ~event() {
+        detail::must_not_be_waited_for(waiting_, "event");
+        detail::must_not_be_watched(watching_, "event");
+    }
 
     void set() noexcept;
     void clear() noexcept { set_ = false; }
@@ -36,9 +39,16 @@ public:
     }
 
 private:
+    friend struct detail::watch_access;
+
     bool wait_by(std::int64_t deadline);
+    bool watch(detail::observer& o) noexcept {
+        if (!set_) watching_.push_back(o);
+        return set_;
+    }
 
     detail::wait_list waiting_;
+    detail::ring<detail::observer> watching_;
     bool set_ = false;
 };
 

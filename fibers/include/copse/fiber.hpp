@@ -22,6 +22,7 @@
 #include <copse/detail/fiber_core.hpp>
 #include <copse/greenlet.hpp>
 #include <copse/hub.hpp>
+#include <copse/link.hpp>
 #include <copse/source_site.hpp>
 
 namespace copse {
@@ -35,6 +36,7 @@ struct spawn_options {
 
 namespace detail {
 struct fiber_access;
+struct watch_access;
 }  // namespace detail
 
 /// What is common to fibers of every result: a shared handle. Dropping it does not stop the fiber.
@@ -64,7 +66,8 @@ public:
 
     /// Throws `greenlet_exit` in the fiber at its current wait, or at its next one while it runs, unwinds or is shielded; one
     /// that has not started never will. Then waits until it has finished. Once asked for, further kills change nothing
-    /// until its clean-up is over (decision 4). On the caller's own fiber: throws here.
+    /// until its clean-up is over (decision 4). On the caller's own fiber: throws here. A destructor that waits at the ordinary
+    /// end of a scope is such a wait too, and what is thrown in a destructor ends the program: let it hold a `shield`.
     /// Parks:   unless it has finished.
     void kill() const { kill_by(nullptr, detail::never); }
 
@@ -99,12 +102,49 @@ public:
     /// The greenlet that it runs in.
     const greenlet& underlying() const noexcept { return handle_; }
 
+    /// Calls `f` in a fiber of its own when this one has finished, with the handle or without an argument. Links and joiners are
+    /// served in the order in which they came (gevent rules 33, 35); on a finished fiber the call comes with the next turn, never
+    /// inside (rule 36). What `f` throws goes to the error handler. Dropping the fiber_link does not unlink.
+    /// A link that may see a failure counts as observing it (decision 5).
+    template <class F>
+    fiber_link link(F f, source_site site = source_site::current()) const {
+        return link_as<any_fiber>("link", {detail::link_when::any_end, detail::link_where::own_fiber}, std::move(f),
+                                  site);
+    }
+    /// Only if it has a value.
+    template <class F>
+    fiber_link link_value(F f, source_site site = source_site::current()) const {
+        return link_as<any_fiber>("link_value", {detail::link_when::success, detail::link_where::own_fiber},
+                                  std::move(f), site);
+    }
+    /// Only if it has none: it failed, or was killed.
+    template <class F>
+    fiber_link link_exception(F f, source_site site = source_site::current()) const {
+        return link_as<any_fiber>("link_exception", {detail::link_when::failure, detail::link_where::own_fiber},
+                                  std::move(f), site);
+    }
+    /// In the hub, whatever the end: cheaper, and must not park: what tries gets blocking_in_hub (rule 34).
+    template <class F>
+    fiber_link link_raw(F f) const {
+        return link_as<any_fiber>("link_raw", {detail::link_when::any_end, detail::link_where::hub}, std::move(f),
+                                  source_site());
+    }
+
 protected:
     explicit any_fiber(greenlet handle) noexcept : handle_(std::move(handle)) {}
 
+    struct link_kind {
+        detail::link_when when;
+        detail::link_where where;
+    };
+    template <class Handle, class F>
+    fiber_link link_as(const char* operation, link_kind kind, F f, source_site site) const;
+
     friend struct detail::fiber_access;
+    friend struct detail::watch_access;
 
     bool join_by(std::int64_t deadline) const;
+    bool watch(detail::observer& o) const;
     bool kill_by(std::exception_ptr exception, std::int64_t deadline) const;
 
     /// Joins; then throws its exception, or fiber_killed. False at the deadline.
@@ -127,7 +167,29 @@ struct fiber_access {
     static fiber<R> adopt(greenlet handle) noexcept {
         return fiber<R>(std::move(handle));
     }
+    template <class Handle>
+    static Handle share(fiber_core& f) noexcept {
+        return Handle(handle_access::share(f));
+    }
     static fiber_core& block(const any_fiber& f, const char* operation) { return f.block(operation); }
+};
+
+/// A link that calls an F with a Handle, or with nothing.
+template <class Handle, class F>
+class link_block final : public link_state {
+public:
+    link_block(F f, link_when ends, link_where place, source_site site)
+        : link_state(ends, place, site), call_(std::move(f)) {}
+
+private:
+    void call(fiber_core& finished) override {
+        if constexpr (std::is_invocable_v<F&, const Handle&>) {
+            std::invoke(call_, fiber_access::share<Handle>(finished));
+        } else {
+            std::invoke(call_);
+        }
+    }
+    F call_;
 };
 
 /// Where a result stays until the last handle goes. A reference is kept as a pointer.
@@ -147,6 +209,17 @@ template <>
 struct result_room<void> : fiber_core {};
 
 }  // namespace detail
+
+template <class Handle, class F>
+fiber_link any_fiber::link_as(const char* operation, link_kind kind, F f, source_site site) const {
+    static_assert(std::is_invocable_v<F&, const Handle&> || std::is_invocable_v<F&>,
+                  "a link is called with the fiber's handle, or without an argument");
+    if (detail::is_null(f)) detail::throw_null_callable(operation);
+    detail::fiber_core& observed = block(operation);
+    auto state = std::make_shared<detail::link_block<Handle, F>>(std::move(f), kind.when, kind.where, site);
+    state->attach(observed);
+    return fiber_link(std::move(state));
+}
 
 /// A handle on a fiber that returns an R.
 ///
@@ -178,6 +251,27 @@ public:
     template <class Clock, class Duration>
     auto get_until(std::chrono::time_point<Clock, Duration> when) const {
         return get_by(detail::deadline_at(when));
+    }
+
+    /// As any_fiber's, but called with a `fiber<R>`.
+    template <class F>
+    fiber_link link(F f, source_site site = source_site::current()) const {
+        return link_as<fiber>("link", {detail::link_when::any_end, detail::link_where::own_fiber}, std::move(f), site);
+    }
+    template <class F>
+    fiber_link link_value(F f, source_site site = source_site::current()) const {
+        return link_as<fiber>("link_value", {detail::link_when::success, detail::link_where::own_fiber}, std::move(f),
+                              site);
+    }
+    template <class F>
+    fiber_link link_exception(F f, source_site site = source_site::current()) const {
+        return link_as<fiber>("link_exception", {detail::link_when::failure, detail::link_where::own_fiber},
+                              std::move(f), site);
+    }
+    template <class F>
+    fiber_link link_raw(F f) const {
+        return link_as<fiber>("link_raw", {detail::link_when::any_end, detail::link_where::hub}, std::move(f),
+                              source_site());
     }
 
 private:
@@ -274,7 +368,7 @@ auto make_fiber(const spawn_options* with, source_site site, std::int64_t delay,
     using block_type = fiber_block<result, call>;
     static_assert(alignof(block_type) <= block_alignment,
                   "over-aligned callables, arguments and results must be boxed to be spawned");
-    if (is_null(f)) throw_null_callable();
+    if (is_null(f)) throw_null_callable("spawn");
     block_room room(sizeof(block_type));
     auto* block = ::new (room.get()) block_type(std::forward<F>(f), std::forward<Args>(args)...);
     try {
@@ -356,16 +450,22 @@ void sleep(std::chrono::duration<Rep, Period> length) {
     detail::sleep_by(detail::deadline_in(ns));
 }
 
-/// Parks until `when`; a point that has passed: as yield. A clock that can be set is looked at again.
+/// Parks until `when`; a point that has passed: as yield. A clock that can be set back is looked at again; in virtual time what is
+/// left of it by the real clock is slept once.
 template <class Clock, class Duration>
 void sleep_until(std::chrono::time_point<Clock, Duration> when) {
     detail::attend();
     if constexpr (std::is_same_v<Clock, clock> || std::is_same_v<Clock, std::chrono::steady_clock>) {
         detail::sleep_by(detail::deadline_at(when));
     } else {
+        // How far the hub's clock is ahead of the real one: it grows in virtual time alone.
+        const auto lead = [] {
+            return clock::now().time_since_epoch() - std::chrono::steady_clock::now().time_since_epoch();
+        };
+        const auto before = lead();
         do {
             detail::sleep_by(detail::deadline_at(when));
-        } while (Clock::now() < when);
+        } while (Clock::now() < when && lead() - before < std::chrono::milliseconds(1));
     }
 }
 
@@ -377,7 +477,8 @@ inline std::string name() { return greenlet::current().name(); }
 inline void set_name(std::string_view name) { greenlet::current().set_name(name); }
 }  // namespace this_fiber
 
-/// While one lives, kills and timeouts of the fiber that made it are kept back; they are thrown at its first wait after.
+/// While one lives, kills and timeouts of the fiber that made it are kept back; they are thrown at its first wait after. Every
+/// destructor that waits needs one: an exception must not leave it.
 class shield {
 public:
     shield();
@@ -425,6 +526,40 @@ std::size_t join_all(const join_options& with, Range&& fibers) {
 template <detail::range_of_fibers Range>
 std::size_t join_all(Range&& fibers) {
     return join_all(join_options{}, fibers);
+}
+
+/// How several fibers are killed.
+struct kill_options {
+    std::optional<std::chrono::nanoseconds> timeout{};  ///< how long to wait for their ends at most
+    std::exception_ptr exception{};                     ///< thrown in them; null: greenlet_exit
+};
+
+namespace detail {
+std::size_t kill_many(const kill_options& with, std::span<const any_fiber> fibers);
+}  // namespace detail
+
+/// Asks for the kill of all, in their order, and waits until they have finished. Those that have not started never will. If the
+/// caller's own fiber is among them it is killed last, right here (gevent rule 29).
+/// Parks:   unless they have finished.
+/// Returns: how many of them have finished.
+template <std::derived_from<any_fiber>... Fibers>
+std::size_t kill_all(const kill_options& with, const Fibers&... fibers) {
+    const std::array<any_fiber, sizeof...(fibers)> all = {fibers...};
+    return detail::kill_many(with, all);
+}
+template <std::derived_from<any_fiber> First, std::derived_from<any_fiber>... Fibers>
+std::size_t kill_all(const First& first, const Fibers&... fibers) {
+    return kill_all(kill_options{}, first, fibers...);
+}
+template <detail::range_of_fibers Range>
+std::size_t kill_all(const kill_options& with, Range&& fibers) {
+    std::vector<any_fiber> all;
+    for (auto&& f : fibers) all.push_back(f);
+    return detail::kill_many(with, all);
+}
+template <detail::range_of_fibers Range>
+std::size_t kill_all(Range&& fibers) {
+    return kill_all(kill_options{}, fibers);
 }
 
 }  // namespace copse

@@ -9,6 +9,7 @@
 #include <copse/generator.hpp>
 #include <copse/greenlet.hpp>
 #include <copse/hub.hpp>
+#include <copse/link.hpp>
 #include <copse/mutex.hpp>
 #include <copse/queue.hpp>
 #include <copse/semaphore.hpp>
@@ -18,3 +19,4 @@
 #include <copse/typed_greenlet.hpp>
 #include <copse/value.hpp>
 #include <copse/version.hpp>
+#include <copse/wait_any.hpp>

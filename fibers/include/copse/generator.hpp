@@ -8,11 +8,16 @@
 #include <type_traits>
 #include <utility>
 
+#include <copse/detail/callable.hpp>
 #include <copse/error.hpp>
 #include <copse/greenlet.hpp>
 #include <copse/value.hpp>
 
 namespace copse {
+
+namespace detail {
+[[noreturn]] void abort_asked(const greenlet& consumer) noexcept;
+}  // namespace detail
 
 /// A lazy sequence of T, made by a body on its own stack: it may yield from nested calls, and an inner generator's body may yield
 /// for an outer one. `In` is what `send` delivers into `yield`.
@@ -21,7 +26,8 @@ namespace copse {
 ///     for (int s : squares) { if (s > 50) break; std::cout << s << ' '; }
 ///
 /// States: not started, suspended in a yield, running, exhausted. Ending it early throws greenlet_exit at the yield, so that
-/// the body's destructors run. Owner thread only; movable.
+/// the body's destructors run. The body may park; a kill or timeout of the consumer that comes then is thrown by `next`, and ends
+/// the body. Owner thread only; movable. Ending it while a greenlet waits in `next` aborts with a message.
 template <class T, class In = value>
 class generator {
     struct state;
@@ -51,16 +57,20 @@ public:
     generator() noexcept = default;
 
     /// Nothing of the body runs before the first item is asked for.
+    /// Throws:  null_callable; std::bad_alloc; what moving the body throws.
     template <class F>
         requires(std::is_invocable_v<std::decay_t<F>&, yielder>)
-    explicit generator(F&& body) : state_(std::make_unique<state>()) {
+    explicit generator(F&& body) {
+        if (detail::is_null(body)) throw null_callable("generator: the body is null");
+        state_ = std::make_unique<state>();
         state_->inside = greenlet(
             [s = state_.get(), body = std::decay_t<F>(std::forward<F>(body))]() mutable { body(yielder(*s)); });
     }
 
     /// Runs the body to its next yield.
     /// Returns: the item; empty when the body has ended.
-    /// Throws:  what escapes from the body, once; error if called from the body itself.
+    /// Throws:  what escapes from the body, or is raised into the caller meanwhile: the generator is exhausted then; error if
+    ///          called from the body itself, or if somebody else than the body entered the caller by hand.
     std::optional<T> next() { return take(In()); }
 
     /// The same, delivering `sent` to the yield that is suspended.
@@ -100,6 +110,13 @@ public:
 
 private:
     struct state {
+        state() = default;
+        state(const state&) = delete;
+        state& operator=(const state&) = delete;
+        ~state() {
+            if (consumer != nullptr) detail::abort_asked(*consumer);
+        }
+
         In yield(T& yielded) {
             if (consumer == nullptr) throw error("generator: yield while no consumer waits for an item");
             item = &yielded;
@@ -138,19 +155,24 @@ private:
             settle();
             throw;
         }
-        settle();
-        return state_ != nullptr;
+        const bool ended = s.inside.dead();
+        if (settle() || ended) return state_ != nullptr;
+        state_.reset();
+        throw error("generator: its consumer was entered by hand while it waited for an item");
     }
 
-    // Back at the consumer. While the body is suspended it must not keep its consumer alive, as a parent would be.
-    void settle() {
+    // Back at the consumer. Tells whether the body is suspended in a yield; if not it is over, perhaps because it is ended here:
+    // it was in the middle of something whose outcome nobody waits for any more.
+    bool settle() {
         state& s = *state_;
         s.consumer = nullptr;
-        if (s.inside.dead()) {
+        if (s.suspended == nullptr || s.inside.dead()) {
             state_.reset();
-        } else if (!s.inside.parent().is_main()) {
-            s.inside.set_parent(greenlet::main());
+            return false;
         }
+        // While the body is suspended it must not keep its consumer alive, as a parent would.
+        if (!s.inside.parent().is_main()) s.inside.set_parent(greenlet::main());
+        return true;
     }
 
     std::unique_ptr<state> state_;

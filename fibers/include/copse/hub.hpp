@@ -107,7 +107,8 @@ public:
 
     /// Replaces what the hub sleeps in. Waits that the old driver watches must have ended.
     /// Returns: the old one.
-    std::unique_ptr<idle_driver> set_driver(std::unique_ptr<idle_driver> driver) noexcept;
+    /// Throws:  std::invalid_argument for null.
+    std::unique_ptr<idle_driver> set_driver(std::unique_ptr<idle_driver> driver);
     idle_driver& driver() const noexcept;
 
     /// From now on the next ready greenlet is chosen at random by this seed; none: first in, first out. For tests that

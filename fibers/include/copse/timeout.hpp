@@ -28,7 +28,7 @@ namespace copse {
 ///     catch (const copse::timeout_expired& e) { if (!limit.threw(e)) throw; line = "too slow"; }
 ///
 /// Nested scopes behave: each is told by its serial number, and the first deadline is thrown first.
-/// Cost:    two readings of the clock less one; no allocation before it expires.
+/// Cost:    one reading of the clock, about 20 ns, and as much again; no allocation before it expires.
 class timeout : detail::time_limit {
 public:
     /// Armed at once, for the current greenlet. A length beyond what a clock can count never expires.

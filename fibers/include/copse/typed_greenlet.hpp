@@ -2,10 +2,12 @@
 #pragma once
 
 #include <exception>
+#include <optional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
+#include <copse/detail/callable.hpp>
 #include <copse/greenlet.hpp>
 
 namespace copse {
@@ -32,7 +34,7 @@ public:
     template <class F>
         requires(!std::is_same_v<std::decay_t<F>, typed_greenlet>)
     explicit typed_greenlet(F&& body)
-        : greenlet_([body = std::decay_t<F>(std::forward<F>(body))](value first) mutable -> value {
+        : greenlet_([body = not_null(std::decay_t<F>(std::forward<F>(body)))](value first) mutable -> value {
               return unpack(std::move(first), [&body](In... in) -> value {
                   if constexpr (std::is_void_v<decltype(body(send{}, std::forward<In>(in)...))>) {
                       body(send{}, std::forward<In>(in)...);
@@ -45,17 +47,24 @@ public:
               });
           }) {}
 
-    /// Returns: what it sends next, or its result. A greenlet that is dead already returns an Out made of nothing if it can.
-    /// Throws:  what escapes from it; fiber-like misuse as greenlet::switch_to.
+    /// Returns: what it sends next, or its result.
+    /// Throws:  what escapes from it; error if it is dead already: where greenlet::switch_to would go has other types; the
+    ///          rest as greenlet::switch_to.
     Out switch_to(In... in) const {
+        if (greenlet_.dead()) throw error("typed_greenlet: it has ended");
         value out = greenlet_.switch_to(std::forward<In>(in)...);
         if constexpr (!std::is_void_v<Out>) return std::move(out).template as<Out>();
     }
 
+    /// Enters it by throwing there, without an argument greenlet_exit.
+    /// Returns: what it sends next, or its result; empty if greenlet_exit ended it. For a void Out: nothing.
     template <class... E>
-    Out raise(E&&... exception) const {
+    auto raise(E&&... exception) const {
         value out = greenlet_.raise(std::forward<E>(exception)...);
-        if constexpr (!std::is_void_v<Out>) return std::move(out).template as<Out>();
+        if constexpr (!std::is_void_v<Out>) {
+            if (greenlet_.dead() && out.template holds<std::exception_ptr>()) return std::optional<Out>();
+            return std::optional<Out>(std::move(out).template as<Out>());
+        }
     }
 
     bool dead() const { return greenlet_.dead(); }
@@ -63,6 +72,12 @@ public:
     const greenlet& underlying() const noexcept { return greenlet_; }
 
 private:
+    template <class F>
+    static F not_null(F body) {
+        if (detail::is_null(body)) throw null_callable("typed_greenlet: the body is null");
+        return body;
+    }
+
     template <class F>
     static value unpack(value packed, F use) {
         if constexpr (sizeof...(In) == 0) {

@@ -25,13 +25,6 @@ enum fiber_mark : std::uint8_t {
 };
 
 struct delayed_start;
-struct fiber_core;
-
-/// Somebody who is told when a fiber has finished: unlinked, then called, once. Must not switch.
-struct observer : wait_link {
-    explicit observer(void (*told)(observer&, fiber_core&) noexcept) noexcept : finished(told) {}
-    void (*finished)(observer&, fiber_core&) noexcept;
-};
 
 struct fiber_core : core {
     ring<observer> observers;        // who is told of its end, in the order in which they came

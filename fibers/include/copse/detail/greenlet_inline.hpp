@@ -54,7 +54,7 @@ void check_parent(const greenlet& parent);
 void prepare_block(core& block, const core_ops& ops, const greenlet_options& with);
 void prepare_block(core& block, const core_ops& ops, const greenlet& parent) noexcept;
 
-[[noreturn]] void throw_null_callable();
+[[noreturn]] void throw_null_callable(const char* operation);
 
 /// Ends what other threads have dropped.
 void attend_mail();
@@ -108,7 +108,7 @@ greenlet make_greenlet(F&& run, const With& with) {
         };
         return make_greenlet(boxed{std::make_shared<callable>(std::forward<F>(run))}, with);
     } else {
-        if (is_null(run)) throw_null_callable();
+        if (is_null(run)) throw_null_callable("greenlet");
         using block_type = greenlet_block<callable>;
         attend_mail();  // rule 54
         block_room room(sizeof(block_type));
@@ -149,33 +149,34 @@ greenlet::greenlet(const options& with, F&& run) : greenlet() {
 // is mispredicted every time.
 template <class... Args>
 [[gnu::always_inline]] inline value greenlet::switch_to(Args&&... args) const {
-    detail::thread_block& here = detail::this_thread;
     detail::core* target = core_;
     void* word = nullptr;
     std::uintptr_t gate;
     if constexpr (sizeof...(Args) == 0) {
-        gate = here.gate.load(std::memory_order_relaxed);
-        if (target->gate.load(std::memory_order_relaxed) != gate || here.exceptions->any()) [[unlikely]]
+        gate = detail::this_thread.gate.load(std::memory_order_relaxed);
+        if (target->gate.load(std::memory_order_relaxed) != gate || detail::this_thread.exceptions->any()) [[unlikely]]
             return switch_slowly(value());
     } else {
         value payload =
             value::pack(std::forward<Args>(args)...);  // may throw, may even switch: before anything is decided
-        gate = here.gate.load(std::memory_order_relaxed);
-        if (target->gate.load(std::memory_order_relaxed) != gate || here.exceptions->any()) [[unlikely]] {
+        gate = detail::this_thread.gate.load(std::memory_order_relaxed);
+        if (target->gate.load(std::memory_order_relaxed) != gate || detail::this_thread.exceptions->any())
+            [[unlikely]] {
             return switch_slowly(std::move(payload));
         }
-        ::new (static_cast<void*>(here.inbox)) value(std::move(payload));  // it is empty between switches
+        ::new (static_cast<void*>(detail::this_thread.inbox))
+            value(std::move(payload));  // it is empty between switches
         word = detail::word_of_payload();
     }
-    detail::core* self = here.current;
+    detail::core* self = detail::this_thread.current;
     self->gate.store(gate, std::memory_order_relaxed);
     target->gate.store(detail::gate_of_nobody, std::memory_order_relaxed);
     const detail::arrival from = detail::level_jump(target->frame, word, &self->frame);
-    here.current->frame = from.frame;
-    here.current = self;
+    detail::this_thread.current->frame = from.frame;
+    detail::this_thread.current = self;
     if (from.word == nullptr) return {};
     if (from.word == detail::word_of_payload()) [[likely]]
-        return std::move(*here.inbox);
+        return std::move(*detail::this_thread.inbox);
     return detail::receive();
 }
 

@@ -11,6 +11,7 @@
 //   step 5  park() ends   a wait that acquired returns; one that acquired nothing throws what is pending
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <utility>
@@ -22,6 +23,7 @@
 namespace copse::detail {
 
 struct interrupt;
+struct watch_access;
 
 enum class cause : std::uint8_t {
     open,         // not completed
@@ -112,6 +114,22 @@ private:
 
 using wait_list = ring<wait>;
 
+/// Somebody who is told when something has come about, a fiber's end or an event: unlinked, then called, once. Must not switch.
+struct observer : wait_link {
+    explicit observer(void (*when_told)(observer&) noexcept) noexcept : told(when_told) {}
+    void (*told)(observer&) noexcept;
+    bool sees_failures = false;  // of a fiber: its failure is not told to the error handler
+};
+
+/// Tells all who were there when it began.
+inline void tell_all(ring<observer>& observers) noexcept {
+    for (std::size_t n = observers.size(); n > 0 && !observers.empty(); --n) {
+        observer* first = observers.front();
+        first->unlink();
+        first->told(*first);
+    }
+}
+
 /// Out of line: throws what is pending on the current greenlet, or says that nothing may block here. Makes the thread's state
 /// and hub if there are none.
 void attend_now();
@@ -148,6 +166,13 @@ bool fail(wait& w, std::exception_ptr error) noexcept;
 inline void must_not_be_waited_for(const wait_list& waiting, const char* what) noexcept {
     if (!waiting.empty()) [[unlikely]]
         abort_waited_for(*waiting.front(), what);
+}
+
+[[noreturn]] void abort_watched(const char* ended) noexcept;
+
+inline void must_not_be_watched(const ring<observer>& watching, const char* what) noexcept {
+    if (!watching.empty()) [[unlikely]]
+        abort_watched(what);
 }
 
 /// A kill or an expired timeout, until it is thrown. Lives in the fiber or in the scope; never moved.

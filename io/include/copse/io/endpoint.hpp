@@ -29,6 +29,8 @@ namespace copse::io {
 /// | `unix:/run/x.sock`            | Unix socket in the file system; at most 107 bytes            |
 /// | `unix:@name`                  | Unix socket in the abstract space; at most 107 bytes         |
 ///
+/// The file of a Unix socket stays when the socket is closed: unlink it before it is bound again.
+///
 /// Ports are 0 to 65535; 0 lets the kernel choose. Names of hosts are not endpoints: `connect` takes those.
 class endpoint {
 public:
