@@ -92,12 +92,16 @@ TEST_F(SharedMutexLine, Fault_SY05_ReadersEnterInBatchesBetweenWriters) {
     yield();
     EXPECT_EQ(log.take(), "X");
     sleep(1s);
+    yield();
     EXPECT_EQ(log.take(), "c d");
     sleep(1s);
+    yield();
     EXPECT_EQ(log.take(), "Y");
     sleep(1s);
+    yield();
     EXPECT_EQ(log.take(), "e");
     sleep(1s);
+    yield();
     expect_free();
 }
 

@@ -13,17 +13,6 @@ class once_flag;
 namespace detail {
 [[noreturn]] void throw_once_in_once();
 
-/// Somebody's turn, until the end of the scope.
-class turn_of_mine {
-public:
-    explicit turn_of_mine(ownership& turn) noexcept : turn_(turn) {}
-    turn_of_mine(const turn_of_mine&) = delete;
-    turn_of_mine& operator=(const turn_of_mine&) = delete;
-    ~turn_of_mine() { turn_.hand_over(); }
-
-private:
-    ownership& turn_;
-};
 }  // namespace detail
 
 /// Calls `f(args...)` unless a call through this flag has returned already. Whoever comes while one runs waits for its end. If it
@@ -51,8 +40,28 @@ private:
     template <class F, class... Args>
     friend void call_once(once_flag& flag, F&& f, Args&&... args);
 
-    detail::ownership turn_;  // held while a call runs; then by each who waited, in passing
+    class turn;
+
+    detail::ownership turn_;  // held while a call runs
     bool done_ = false;
+};
+
+/// While a call runs. Its end lets all go on who wait, or the longest waiter try.
+class once_flag::turn {
+public:
+    explicit turn(once_flag& flag) noexcept : flag_(flag) {}
+    turn(const turn&) = delete;
+    turn& operator=(const turn&) = delete;
+    ~turn() {
+        if (flag_.done_) {
+            flag_.turn_.dissolve();
+        } else {
+            flag_.turn_.hand_over();
+        }
+    }
+
+private:
+    once_flag& flag_;
 };
 
 template <class F, class... Args>
@@ -61,8 +70,8 @@ void call_once(once_flag& flag, F&& f, Args&&... args) {
     if (flag.done_) return;
     if (flag.turn_.is_mine()) detail::throw_once_in_once();
     flag.turn_.take_by("once_flag", &flag, detail::never);
-    const detail::turn_of_mine turn(flag.turn_);
     if (flag.done_) return;
+    const once_flag::turn mine(flag);
     std::invoke(std::forward<F>(f), std::forward<Args>(args)...);
     flag.done_ = true;
 }

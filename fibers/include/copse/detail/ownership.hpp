@@ -41,6 +41,12 @@ public:
         if (first != nullptr) complete(*first, cause::satisfied);
     }
 
+    /// To nobody, and all who wait go on without it: they must know why. Never parks.
+    void dissolve() noexcept {
+        owner_ = 0;
+        while (wait* first = waiting_.front()) complete(*first, cause::satisfied);
+    }
+
     const wait_list& waiting() const noexcept { return waiting_; }
 
 private:
