@@ -1,5 +1,5 @@
-// Five philosophers and five forks. Everybody needs both forks beside the plate; std::scoped_lock takes two without the deadlock
-// in which each holds one. Time is virtual: the dinner takes no time, and goes the same way every evening.
+// Five philosophers and five forks. Everybody needs both forks beside the plate; std::scoped_lock takes two without the
+// deadlock in which each holds one. Time is virtual: the dinner takes no time, and goes the same way every evening.
 //
 //     dining_philosophers
 #include <copse/fibers.hpp>

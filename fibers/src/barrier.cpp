@@ -21,7 +21,7 @@ void meeting::next_phase() noexcept {
     while (wait* first = waiting_.front()) complete(*first, cause::satisfied);
 }
 
-bool meeting::wait_by(std::int64_t deadline) {
+bool meeting::wait_by(std::int64_t deadline) const {
     wait w("barrier", this, gain::nothing);
     waiting_.push_back(w);
     return park(w, deadline) == cause::satisfied;

@@ -19,7 +19,7 @@ void latch::count_down(std::ptrdiff_t n) {
     while (detail::wait* first = waiting_.front()) detail::complete(*first, detail::cause::satisfied);
 }
 
-bool latch::wait_by(std::int64_t deadline) {
+bool latch::wait_by(std::int64_t deadline) const {
     detail::wait w("latch", this, detail::gain::nothing);
     waiting_.push_back(w);
     return detail::park(w, deadline) == detail::cause::satisfied;

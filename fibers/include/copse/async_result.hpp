@@ -59,7 +59,7 @@ private:
 ///
 /// T may be void, a reference, or something that can only be moved: that is moved out by the first `get`. Waiting acquires
 /// nothing: a kill that came with the result is thrown, and the result stays for the others. Owner thread only. Ending it while
-/// fibers wait, or have been woken but have not got the result yet, aborts with a message.
+/// fibers wait, or while one in `get` was made ready but has not run yet, aborts with a message.
 template <class T>
 class async_result {
     static_assert(!std::is_rvalue_reference_v<T>, "an rvalue reference would dangle: use the object's type");
@@ -91,10 +91,10 @@ public:
     /// Throws:  already_set; std::invalid_argument for null.
     void set_exception(std::exception_ptr exception) { settlement_.settle(std::move(exception)); }
 
-    /// Sets what a finished fiber ended with, so that it can be a link of that fiber: `f.link(std::ref(result))`. Of a killed one
-    /// that is fiber_killed (rule 78). A result that can only be moved is taken from the fiber.
-    /// Throws:  already_set; error if the fiber has not finished; value_taken; what copying the value throws. Nothing has changed
-    ///          then.
+    /// Sets what a finished fiber ended with: `std::ref(result)` can be a link of that fiber. Of a killed one that is
+    /// fiber_killed (rule 78). A result that can only be moved is taken from the fiber.
+    /// Throws:  already_set; error if the fiber has not finished; value_taken; what copying the value throws. Nothing has
+    ///          changed then.
     void operator()(const fiber<T>& finished);
 
     /// Has been set, in whatever way.
@@ -106,7 +106,8 @@ public:
 
     /// Every call returns a copy; a move-only value is moved out once.
     /// Parks:   until it is set.
-    /// Throws:  the exception that it was set to, the same object every time; value_taken on the second call for a move-only value.
+    /// Throws:  the exception that it was set to, the same object every time; value_taken on the second call for a move-only
+    ///          value.
     T get() {
         detail::attend();
         if (!ready()) settlement_.wait_to_read_by(detail::never);

@@ -35,13 +35,13 @@ public:
 
     bool is_over(std::uint64_t phase) const noexcept { return phase != phase_; }
     /// After attend(), in the current phase. Parks. Returns: false at the deadline.
-    bool wait_by(std::int64_t deadline);
+    bool wait_by(std::int64_t deadline) const;
 
 private:
     std::ptrdiff_t expected_;  // in each phase to come
     std::ptrdiff_t left_;      // in this one
     std::uint64_t phase_ = 0;
-    wait_list waiting_;
+    mutable wait_list waiting_;
 };
 
 [[noreturn]] void throw_foreign_token();
@@ -52,15 +52,16 @@ struct no_completion {
     void operator()() const noexcept {}
 };
 
-/// A phase ends when as many have arrived as are expected: the completion function is called, once, by the last of them; then all
-/// who wait go on, in the order in which they came, and the next phase begins. Has the interface of std::barrier.
+/// A phase ends when as many have arrived as are expected: the completion function is called, once, by the last of them; then
+/// all who wait go on, in the order in which they came, and the next phase begins. Has the interface of std::barrier.
 ///
 /// Waiting acquires nothing. A participant that is killed while it waits (or times out) **has arrived all the same**: the phase
-/// ends without it, and the next one still expects it. A fiber that may be killed should let a guard in it call `arrive_and_drop`, or
-/// the others wait for ever. There is no broken state.
+/// ends without it, and the next one still expects it. A fiber that may be killed should let a guard in it call
+/// `arrive_and_drop`, or the others wait for ever. There is no broken state.
 ///
-/// The completion function must not throw. It may park; kills of the greenlet that calls it are kept back meanwhile, and further
-/// arrivals are refused until it has returned. Owner thread only. Ending a barrier while fibers wait aborts with a message.
+/// The completion function must not throw. It may park; kills of the greenlet that calls it are kept back meanwhile, and
+/// further arrivals are refused until it has returned. Owner thread only. Ending a barrier while fibers wait aborts with a
+/// message.
 template <class Completion = no_completion>
 class barrier {
     static_assert(std::is_nothrow_invocable_v<Completion&>,
@@ -99,18 +100,18 @@ public:
     /// Waits for the end of the phase in which the token was got. A phase that is over does not come again.
     /// Parks:   unless that is over.
     /// Throws:  std::invalid_argument for the token of another barrier.
-    void wait(arrival_token&& token) {
+    void wait(arrival_token&& token) const {
         wait_by(token, [] { return detail::never; });
     }
 
-    /// Returns: false if `length` went by first; the arrival stands, and the token can be waited with again. A length of 0 gives the
-    ///          others one turn.
+    /// Returns: false if `length` went by first; the arrival stands, and the token can be waited with again. A length of 0
+    ///          gives the others one turn.
     template <class Rep, class Period>
-    bool wait_for(const arrival_token& token, std::chrono::duration<Rep, Period> length) {
+    bool wait_for(const arrival_token& token, std::chrono::duration<Rep, Period> length) const {
         return wait_by(token, [length] { return detail::deadline_after(length); });
     }
     template <class Clock, class Duration>
-    bool wait_until(const arrival_token& token, std::chrono::time_point<Clock, Duration> when) {
+    bool wait_until(const arrival_token& token, std::chrono::time_point<Clock, Duration> when) const {
         return wait_by(token, [when] { return detail::deadline_at(when); });
     }
 
@@ -145,7 +146,7 @@ private:
     }
 
     template <class Deadline>
-    bool wait_by(const arrival_token& token, Deadline deadline) {
+    bool wait_by(const arrival_token& token, Deadline deadline) const {
         if (token.of_ != this) detail::throw_foreign_token();
         detail::attend();
         return meeting_.is_over(token.phase_) || meeting_.wait_by(deadline());

@@ -47,13 +47,13 @@ private:
 
 /// Waits for a condition under a lock, as std::condition_variable does; it never wakes for nothing.
 ///
-/// Two of them have names: `condition_variable` takes std::unique_lock<mutex>; `condition_variable_any` whatever can be locked and
-/// unlocked, such as std::shared_lock<shared_mutex>, std::unique_lock<recursive_mutex> (locked once) or a mutex itself. An unlock
-/// that parks is not allowed: no lock of copse's does.
+/// Two of them have names: `condition_variable` takes std::unique_lock<mutex>; `condition_variable_any` whatever can be locked
+/// and unlocked, such as std::shared_lock<shared_mutex>, std::unique_lock<recursive_mutex> (locked once) or a mutex itself. An
+/// unlock that parks is not allowed: no lock of copse's does.
 ///
-/// A notification counts as acquired: a fiber that was notified and killed at the same moment returns from `wait` with the lock,
-/// and the kill is thrown at its next wait, so that no notification is lost. Owner thread only. Ending it while fibers wait aborts
-/// with a message.
+/// A notification counts as acquired: a fiber that was notified and killed at the same moment returns from `wait` with the
+/// lock, and the kill is thrown at its next wait, so that no notification is lost. Owner thread only. Ending it while fibers
+/// wait aborts with a message.
 template <class Only>
 class basic_condition_variable {
 public:

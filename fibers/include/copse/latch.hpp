@@ -11,8 +11,8 @@ namespace copse {
 
 /// Opens for good when it was counted down to 0; has the interface of std::latch.
 ///
-/// Waiting acquires nothing. Owner thread only. Ending it while fibers wait aborts with a message; it may end as soon as it is open,
-/// before those that waited have run.
+/// Waiting acquires nothing. Owner thread only. Ending it while fibers wait aborts with a message; it may end as soon as it is
+/// open, before those that waited have run.
 ///
 ///     copse::latch arrived(2);
 ///     for (int i = 0; i < 2; ++i) copse::spawn([&] { work(); arrived.count_down(); });
@@ -36,19 +36,19 @@ public:
     bool try_wait() const noexcept { return left_ == 0; }
 
     /// Parks:   unless it is open.
-    void wait() {
+    void wait() const {
         detail::attend();
         if (left_ != 0) wait_by(detail::never);
     }
 
     /// Returns: false if `length` went by first. A length of 0 gives the others one turn.
     template <class Rep, class Period>
-    bool wait_for(std::chrono::duration<Rep, Period> length) {
+    bool wait_for(std::chrono::duration<Rep, Period> length) const {
         detail::attend();
         return left_ == 0 || wait_by(detail::deadline_after(length));
     }
     template <class Clock, class Duration>
-    bool wait_until(std::chrono::time_point<Clock, Duration> when) {
+    bool wait_until(std::chrono::time_point<Clock, Duration> when) const {
         detail::attend();
         return left_ == 0 || wait_by(detail::deadline_at(when));
     }
@@ -64,10 +64,10 @@ public:
     }
 
 private:
-    bool wait_by(std::int64_t deadline);
+    bool wait_by(std::int64_t deadline) const;
 
     std::ptrdiff_t left_;
-    detail::wait_list waiting_;
+    mutable detail::wait_list waiting_;
 };
 
 }  // namespace copse

@@ -7,8 +7,8 @@
 
 namespace copse {
 
-/// Mutual exclusion between greenlets that may park while they hold it. Meets the standard's Mutex and TimedMutex requirements, so
-/// std::unique_lock, std::scoped_lock and std::lock_guard work.
+/// Mutual exclusion between greenlets that may park while they hold it. Meets the standard's Mutex and TimedMutex requirements,
+/// so std::unique_lock, std::scoped_lock and std::lock_guard work.
 ///
 /// Unlocking hands it to the longest waiter (decision 3). Its owner is a greenlet, not a thread; the end of its owner does not
 /// unlock it (rule 86). Owner thread only. Ending it while it is waited for aborts with a message.

@@ -15,8 +15,8 @@ namespace detail {
 
 }  // namespace detail
 
-/// Calls `f(args...)` unless a call through this flag has returned already. Whoever comes while one runs waits for its end. If it
-/// throws (also when its fiber is killed) the flag stays as it was, the exception goes to that caller, and the longest
+/// Calls `f(args...)` unless a call through this flag has returned already. Whoever comes while one runs waits for its end. If
+/// it throws (also when its fiber is killed) the flag stays as it was, the exception goes to that caller, and the longest
 /// waiter tries. `f` may park.
 /// Parks:   while another call runs.
 /// Throws:  what `f` throws; self_deadlock from inside `f`, on the same greenlet; what is raised into the caller.

@@ -11,8 +11,8 @@ namespace copse {
 /// As mutex, but the greenlet that holds it may lock it again; it is free when it was unlocked as often as it was locked. Meets
 /// the standard's Mutex and TimedMutex requirements.
 ///
-/// Its owner is a greenlet: another one of the same thread waits, also one that the owner made (rule 86). The end of its owner does
-/// not unlock it. Owner thread only. Ending it while it is waited for aborts with a message.
+/// Its owner is a greenlet: another one of the same thread waits, also one that the owner made (rule 86). The end of its owner
+/// does not unlock it. Owner thread only. Ending it while it is waited for aborts with a message.
 class recursive_timed_mutex {
 public:
     /// How often its owner may have locked it. More is taken for a loop that forgets to unlock.

@@ -52,9 +52,9 @@ public:
         return acquire_by(when, [](auto w) { return detail::deadline_at(w); });
     }
 
-    /// Waits until a permit could be taken, and takes none (rule 84). Those who wait in `acquire` come first, also those that came
-    /// later: a permit that goes to one of them was never available. It may have been taken again by the time that this returns.
-    /// Acquires nothing: a kill that came meanwhile is thrown.
+    /// Waits until a permit could be taken, and takes none (rule 84). Those who wait in `acquire` come first, also those that
+    /// came later: a permit that goes to one of them was never available. It may have been taken again by the time that this
+    /// returns. Acquires nothing: a kill that came meanwhile is thrown.
     /// Parks:   unless one can be taken.
     void wait() {
         detail::attend();

@@ -12,13 +12,13 @@ namespace copse {
 /// Held by one writer (`lock`) or by any number of readers (`lock_shared`). Meets the standard's SharedTimedMutex requirements:
 /// std::unique_lock and std::shared_lock work.
 ///
-/// Fair, so that neither side starves: all wait in one line, and it is handed to the head of the line (decision 3), to one writer or
-/// to all readers up to the next writer. A writer that waits therefore keeps out readers that come later: a greenlet that holds it
-/// shared and locks it shared once more may wait for that writer, and the writer for it. Whoever leaves the line, killed or at
-/// its deadline, lets in those behind that can now enter.
+/// Fair, so that neither side starves: all wait in one line, and it is handed to the head of the line (decision 3), to one
+/// writer or to all readers up to the next writer. A writer that waits therefore keeps out readers that come later: a greenlet
+/// that holds it shared and locks it shared once more may wait for that writer, and the writer for it. Whoever leaves the line,
+/// killed or at its deadline, lets in those behind that can now enter.
 ///
-/// The writer is a greenlet; readers are only counted. The end of a holder does not unlock it. There is no upgrade. Owner thread
-/// only. Ending it while it is waited for aborts with a message.
+/// The writer is a greenlet; readers are only counted. The end of a holder does not unlock it. There is no upgrade. Owner
+/// thread only. Ending it while it is waited for aborts with a message.
 ///
 ///     std::shared_lock reading(table_lock);       // beside other readers
 ///     std::unique_lock writing(table_lock);       // alone
