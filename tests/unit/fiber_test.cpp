@@ -337,7 +337,7 @@ TEST_F(FiberJoin, JoinersGoOnInTheOrderInWhichTheyCame) {
     }
     sleep(2ms);
     std::string expected = "0";
-    for (int i = 1; i < 100; ++i) expected.append(" ").append(std::to_string(i));
+    for (int i = 1; i < 100; ++i) expected += " " + std::to_string(i);
     EXPECT_EQ(log.text(), expected);
 }
 

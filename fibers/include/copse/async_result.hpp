@@ -67,6 +67,7 @@ class async_result {
     // set takes nothing for void, a T otherwise.
     struct nothing {};
     using held = std::conditional_t<std::is_void_v<T>, nothing, T>;
+    using room = std::conditional_t<std::is_reference_v<T>, detail::kept<held>, std::optional<held>>;
 
 public:
     async_result() noexcept = default;
@@ -80,7 +81,7 @@ public:
     void set(held value) requires(!std::is_void_v<T>) {
         settlement_.require_unsettled();
         if constexpr (std::is_reference_v<T>) {
-            value_.emplace(&value);
+            value_ = &value;
         } else {
             value_.emplace(std::move(value));
         }
@@ -153,7 +154,9 @@ public:
 private:
     T give() {
         if (settlement_.error() != nullptr) std::rethrow_exception(settlement_.error());
-        if constexpr (!std::is_void_v<T>) {
+        if constexpr (std::is_reference_v<T>) {
+            return static_cast<T>(*value_);
+        } else if constexpr (!std::is_void_v<T>) {
             return detail::give<T>(
                 *value_,
                 [this] {
@@ -167,7 +170,7 @@ private:
     }
 
     detail::settlement settlement_;
-    std::optional<detail::kept<held>> value_;
+    room value_{};
     bool taken_ = false;  // what can only be moved
 };
 
