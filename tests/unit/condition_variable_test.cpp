@@ -6,6 +6,7 @@
 #include "leak_check.hpp"
 
 #include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <mutex>
 
@@ -205,6 +206,36 @@ TEST_F(ConditionVariable, ATimeoutIsThrownWithTheLockHeld) {
     EXPECT_THROW(copse::with_timeout(1s, [&] { changed.wait(lock); }), copse::timeout_expired);
     EXPECT_TRUE(lock.owns_lock());
     EXPECT_TRUE(m.locked());
+}
+
+TEST_F(ConditionVariable, NotANumberIsRefusedWithTheLockHeldAndNoWaiterLeft) {
+    const std::chrono::duration<double> nan(std::nan(""));
+    std::unique_lock lock(m);
+    EXPECT_THROW(changed.wait_for(lock, nan), copse::invalid_duration);
+    EXPECT_THROW(changed.wait_for(lock, nan, [] { return false; }), copse::invalid_duration);
+    EXPECT_TRUE(lock.owns_lock() && m.locked());
+    changed.notify_all();
+    yield();
+}
+
+// The whole of the predicate's waits has one deadline.
+TEST_F(ConditionVariable, Fault_SY03_NotificationsDoNotExtendTheDeadline) {
+    const auto noise = spawn([this] {
+        for (int i = 0; i < 10; ++i) {
+            sleep(300ms);
+            changed.notify_all();
+        }
+    });
+    std::unique_lock lock(m);
+    int asked = 0;
+    EXPECT_FALSE(changed.wait_for(lock, 1s, [&] {
+        ++asked;
+        return false;
+    }));
+    EXPECT_EQ(time.elapsed(), 1s);
+    EXPECT_EQ(asked, 5);  // at first, three times for nothing, and at the deadline
+    lock.unlock();
+    noise.join();
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 
 #include <copse/fibers.hpp>
 
-#include "fiber_check.hpp"
+#include "hub_test.hpp"
 
 #include <chrono>
 #include <memory>
@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-class Event : public copse_test::fiber_check {};
+class Event : public copse_test::hub_test {};
 
 // rule 14
 TEST_F(Event, WaitOnASetOneDoesNotSwitch) {

@@ -3,7 +3,7 @@
 #include <copse/fibers.hpp>
 
 #include "exceptions.hpp"
-#include "fiber_check.hpp"
+#include "hub_test.hpp"
 #include "stack_pool.hpp"
 #include "worker.hpp"
 
@@ -33,10 +33,10 @@ using namespace std::chrono_literals;
 
 namespace {
 
-class FiberSpawn : public copse_test::fiber_check {};
-class FiberResult : public copse_test::fiber_check {};
-class FiberJoin : public copse_test::fiber_check {};
-class FiberMisuse : public copse_test::fiber_check {};
+class FiberSpawn : public copse_test::hub_test {};
+class FiberResult : public copse_test::hub_test {};
+class FiberJoin : public copse_test::hub_test {};
+class FiberMisuse : public copse_test::hub_test {};
 
 int twice(int x) { return 2 * x; }
 

@@ -4,7 +4,7 @@
 
 #include "at_end.hpp"
 #include "exceptions.hpp"
-#include "fiber_check.hpp"
+#include "hub_test.hpp"
 
 #include <chrono>
 #include <exception>
@@ -24,7 +24,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-class FiberKill : public copse_test::fiber_check {};
+class FiberKill : public copse_test::hub_test {};
 
 // rule 17
 TEST_F(FiberKill, BeforeTheStartTheFunctionIsNeverEntered) {

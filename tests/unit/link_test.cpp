@@ -3,7 +3,7 @@
 #include <copse/fibers.hpp>
 
 #include "exceptions.hpp"
-#include "fiber_check.hpp"
+#include "hub_test.hpp"
 #include "worker.hpp"
 
 #include <chrono>
@@ -23,7 +23,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-class Link : public copse_test::fiber_check {};
+class Link : public copse_test::hub_test {};
 
 // rules 33, 35
 TEST_F(Link, LinksAndJoinersAreServedInTheOrderInWhichTheyCame) {

@@ -6,6 +6,7 @@
 #include "leak_check.hpp"
 
 #include <chrono>
+#include <cmath>
 #include <limits>
 #include <stdexcept>
 
@@ -198,6 +199,73 @@ TEST_F(Semaphore, Fault_SY04_MoreReleasedThanThereAreWaiters) {
     EXPECT_EQ(permits.available(), 2);
     a.join();
     EXPECT_EQ(permits.available(), 2);
+}
+
+// rule 84
+TEST_F(Semaphore, WaitTakesNothing) {
+    semaphore permits(1);
+    spawn([this] { log("other"); });
+    EXPECT_FALSE(permits.locked());
+    permits.wait();
+    EXPECT_TRUE(permits.wait_for(0s));
+    EXPECT_TRUE(permits.wait_until(copse::clock::now()));
+    EXPECT_EQ(permits.available(), 1);
+    EXPECT_EQ(log.text(), "");
+    permits.acquire();
+    EXPECT_TRUE(permits.locked());
+    for (const char name : {'a', 'b'}) {
+        spawn([&, name] {
+            permits.wait();
+            log(name, permits.available());
+        });
+    }
+    yield();
+    permits.release();
+    yield();
+    EXPECT_EQ(log.text(), "other a1 b1");
+    EXPECT_EQ(permits.available(), 1);
+}
+
+// rule 84: who waits for availability sees only what no acquirer is entitled to, also of those that came later
+TEST_F(Semaphore, WaitComesAfterThoseThatAcquire) {
+    semaphore permits(0);
+    const auto watcher = spawn([&] {
+        permits.wait();
+        log("available", permits.available());
+    });
+    const auto acquirer = spawn([&] {
+        permits.acquire();
+        log("acquired");
+    });
+    yield();
+    permits.release();
+    yield();
+    EXPECT_EQ(log.take(), "acquired");
+    EXPECT_FALSE(watcher.ready());
+    permits.release();
+    EXPECT_TRUE(permits.try_acquire());  // before the watcher has run
+    watcher.join();
+    EXPECT_EQ(log.text(), "available0");
+    acquirer.join();
+}
+
+TEST_F(Semaphore, WaitTimedOutKilledOrBoth) {
+    semaphore permits(0);
+    EXPECT_FALSE(permits.wait_for(1s));
+    EXPECT_FALSE(permits.wait_until(copse::clock::now() + 1s));
+    EXPECT_FALSE(permits.wait_for(-1s));
+    EXPECT_THROW(permits.wait_for(std::chrono::duration<double>(std::nan(""))), copse::invalid_duration);
+    EXPECT_THROW(copse::with_timeout(1s, [&] { permits.wait(); }), copse::timeout_expired);
+    EXPECT_EQ(time.elapsed(), 3s);
+    const auto a = spawn([&] { permits.wait(); });
+    const auto b = spawn([&] { permits.wait(); });
+    yield();
+    a.kill();
+    permits.release();
+    b.request_kill();  // acquires nothing: thrown
+    b.join();
+    EXPECT_TRUE(a.killed() && b.killed());
+    EXPECT_EQ(permits.available(), 1);
 }
 
 }  // namespace

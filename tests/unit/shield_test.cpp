@@ -4,7 +4,7 @@
 
 #include "at_end.hpp"
 #include "exceptions.hpp"
-#include "fiber_check.hpp"
+#include "hub_test.hpp"
 
 #include <chrono>
 #include <exception>
@@ -26,7 +26,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-class Shield : public copse_test::fiber_check {};
+class Shield : public copse_test::hub_test {};
 
 TEST_F(Shield, KeepsAKillBackUntilTheNextWaitAfterIt) {
     const auto victim = spawn([this] {

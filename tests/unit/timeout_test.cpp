@@ -3,7 +3,7 @@
 #include <copse/fibers.hpp>
 
 #include "exceptions.hpp"
-#include "fiber_check.hpp"
+#include "hub_test.hpp"
 
 #include <chrono>
 #include <cmath>
@@ -26,7 +26,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-class Timeout : public copse_test::fiber_check {};
+class Timeout : public copse_test::hub_test {};
 
 class TimeoutSerial : public Timeout {};
 class WithTimeout : public Timeout {};

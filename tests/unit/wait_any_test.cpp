@@ -3,7 +3,7 @@
 #include <copse/fibers.hpp>
 
 #include "exceptions.hpp"
-#include "fiber_check.hpp"
+#include "hub_test.hpp"
 
 #include <chrono>
 #include <cmath>
@@ -25,7 +25,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-class WaitAny : public copse_test::fiber_check {
+class WaitAny : public copse_test::hub_test {
 protected:
     static fiber<int> lasting(int hours) {
         return spawn([hours] {
@@ -60,6 +60,39 @@ TEST_F(WaitAny, OverARangeAndWithATimeout) {
     EXPECT_EQ(wait_any({.timeout = 0s}, all[1]), 0u);
     EXPECT_EQ(wait_any(std::vector<fiber<int>>()), std::nullopt);
     copse::join_all(all);
+}
+
+// rule 44
+TEST_F(WaitAny, MixesFibersEventsResultsAndSemaphores) {
+    copse::async_result<int> answer;
+    copse::semaphore permits(0);
+    copse::bounded_semaphore bounded(1);
+    copse::event flag;
+    const auto f = lasting(4);
+    EXPECT_EQ(wait_any(answer, permits, bounded, flag, f), 2u);
+    bounded.acquire();
+    const auto feeder = spawn([&] {
+        sleep(1h);
+        permits.release();
+        sleep(1h);
+        answer.set(1);
+        sleep(1h);
+        bounded.release();
+    });
+    EXPECT_EQ(wait_all(answer, permits, bounded, f), (std::vector<std::size_t>{1, 0, 2, 3}));
+    EXPECT_EQ(permits.available(), 1);
+    EXPECT_EQ(time.elapsed(), 4h);
+    feeder.join();
+}
+
+// A permit that goes to somebody who waits for it was never free.
+TEST_F(WaitAny, APermitThatIsHandedOverIsNotSeen) {
+    copse::semaphore permits(0);
+    const auto taker = spawn([&] { permits.acquire(); });
+    yield();
+    const auto giver = spawn([&] { permits.release(); });
+    EXPECT_EQ(wait_any({.timeout = 1h}, permits), std::nullopt);
+    copse::join_all(taker, giver);
 }
 
 // rule 45

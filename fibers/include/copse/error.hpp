@@ -110,6 +110,18 @@ struct not_owner : error {
     ~not_owner() override;
 };
 
+/// Thrown when a greenlet locks what it holds already and would wait for itself: a mutex, or a `call_once` inside its own.
+struct self_deadlock : error {
+    using error::error;
+    ~self_deadlock() override;
+};
+
+/// Thrown when what can be set once is set again.
+struct already_set : error {
+    using error::error;
+    ~already_set() override;
+};
+
 /// Thrown by `put` on a closed queue or channel, and by `get` on one that is closed and drained.
 struct queue_closed : error {
     using error::error;

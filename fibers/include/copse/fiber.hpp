@@ -20,6 +20,7 @@
 #include <vector>
 
 #include <copse/detail/fiber_core.hpp>
+#include <copse/detail/result.hpp>
 #include <copse/greenlet.hpp>
 #include <copse/hub.hpp>
 #include <copse/link.hpp>
@@ -172,6 +173,12 @@ struct fiber_access {
         return Handle(handle_access::share(f));
     }
     static fiber_core& block(const any_fiber& f, const char* operation) { return f.block(operation); }
+
+    /// Of one that has returned: without a wait, so also in the hub.
+    template <class R>
+    static R result(const fiber<R>& f) {
+        return f.result();
+    }
 };
 
 /// A link that calls an F with a Handle, or with nothing.
@@ -192,10 +199,10 @@ private:
     F call_;
 };
 
-/// Where a result stays until the last handle goes. A reference is kept as a pointer.
+/// Where a result stays until the last handle goes.
 template <class R>
 struct result_room : fiber_core {
-    using stored = std::conditional_t<std::is_reference_v<R>, std::remove_reference_t<R>*, R>;
+    using stored = kept<R>;
     union {
         stored result;
     };
@@ -279,29 +286,19 @@ private:
     explicit fiber(greenlet handle) noexcept : any_fiber(std::move(handle)) {}
 
     auto get_by(std::int64_t deadline) const {
-        if constexpr (std::is_void_v<R>) {
-            return settle_by(deadline);
-        } else if constexpr (std::is_reference_v<R>) {
-            if (!settle_by(deadline)) return static_cast<std::remove_reference_t<R>*>(nullptr);
-            return &result();
-        } else {
-            return settle_by(deadline) ? std::optional<R>(result()) : std::optional<R>();
-        }
+        return detail::give_if<R>(settle_by(deadline), [this]() -> R { return result(); });
     }
 
     R result() const {
         if constexpr (!std::is_void_v<R>) {
             auto& room = static_cast<detail::result_room<R>&>(block("get"));
-            if constexpr (std::is_reference_v<R>) {
-                return static_cast<R>(*room.result);
-            } else if constexpr (std::is_copy_constructible_v<R>) {
-                return room.result;
-            } else {
-                if (room.marked(detail::mark_taken))
-                    throw value_taken("get: the result of " + to_string(handle_) + " was taken already");
-                room.marks |= detail::mark_taken;
-                return std::move(room.result);
-            }
+            return detail::give<R>(
+                room.result,
+                [&] {
+                    if (room.marked(detail::mark_taken))
+                        throw value_taken("get: the result of " + to_string(handle_) + " was taken already");
+                },
+                [&] { room.marks |= detail::mark_taken; });
         }
     }
 };

@@ -3,77 +3,61 @@
 
 #include <chrono>
 
-#include <copse/detail/wait.hpp>
+#include <copse/detail/ownership.hpp>
 
 namespace copse {
 
-class condition_variable;
-
-/// Mutual exclusion between greenlets that may park while they hold it. Meets the standard's Mutex and TimedMutex requirements, so
-/// std::unique_lock, std::scoped_lock and std::lock_guard work.
+/// Mutual exclusion between greenlets that may park while they hold it. Meets the standard's Mutex and TimedMutex requirements,
+/// so std::unique_lock, std::scoped_lock and std::lock_guard work.
 ///
-/// Unlocking hands it to the longest waiter (decision 3). Its owner is a greenlet, not a thread. Owner thread only. Ending it
-/// while it is waited for aborts with a message.
+/// Unlocking hands it to the longest waiter (decision 3). What was handed to a waiter that has not run yet, another greenlet's
+/// try_lock may take back, once: without that std::lock over several would circle for ever. Its owner is a greenlet, not a thread; the end of its owner does not
+/// unlock it (rule 86). Owner thread only. Ending it while it is waited for aborts with a message.
 class timed_mutex {
 public:
     timed_mutex() noexcept = default;
     timed_mutex(const timed_mutex&) = delete;
     timed_mutex& operator=(const timed_mutex&) = delete;
-    ~timed_mutex() { detail::must_not_be_waited_for(waiting_, "mutex"); }
+    ~timed_mutex() { owner_.must_not_be_waited_for("mutex"); }
 
     /// Parks:   while another greenlet holds it.
-    /// Throws:  error if the caller holds it already: it would wait for itself.
+    /// Throws:  self_deadlock if the caller holds it already.
     void lock() {
         detail::attend();
-        if (owner_ == 0) {
-            owner_ = detail::this_thread.current->id;
-        } else {
-            wait_by(detail::never);
-        }
+        owner_.take_by("mutex", this, detail::never);
     }
 
     /// Never parks.
-    bool try_lock() {
-        if (owner_ != 0) return false;
-        owner_ = detail::current_id();
-        return true;
-    }
+    bool try_lock() { return owner_.try_take(); }
 
     /// Returns: false if `length` went by first. A length of 0 gives the others one turn.
+    /// Throws:  as lock.
     template <class Rep, class Period>
     bool try_lock_for(std::chrono::duration<Rep, Period> length) {
         detail::attend();
-        return try_lock() || wait_by(detail::deadline_after(length));
+        return try_lock() || owner_.take_by("mutex", this, detail::deadline_after(length));
     }
     template <class Clock, class Duration>
     bool try_lock_until(std::chrono::time_point<Clock, Duration> when) {
         detail::attend();
-        return try_lock() || wait_by(detail::deadline_at(when));
+        return try_lock() || owner_.take_by("mutex", this, detail::deadline_at(when));
     }
 
     /// Never parks.
     /// Throws:  not_owner if the caller does not hold it.
     void unlock() {
-        if (owner_ != detail::current_id()) [[unlikely]]
-            throw_not_owner();
-        hand_over();
+        if (!owner_.is_mine()) [[unlikely]]
+            detail::throw_not_owner("mutex");
+        owner_.hand_over();
     }
 
-    bool locked() const noexcept { return owner_ != 0; }
+    bool locked() const noexcept { return owner_.taken(); }
+
+    /// Whether the calling greenlet holds it.
+    bool owned() const { return owner_.is_mine(); }
 
 private:
-    friend class condition_variable;
-
-    bool wait_by(std::int64_t deadline);
-    void hand_over() noexcept {
-        detail::wait* first = waiting_.front();
-        owner_ = first == nullptr ? 0 : first->who->id;
-        if (first != nullptr) detail::complete(*first, detail::cause::satisfied);
-    }
-    [[noreturn]] static void throw_not_owner();
-
-    std::uint64_t owner_ = 0;  // id of the greenlet that holds it: ids are never used again, addresses are
-    detail::wait_list waiting_;
+    detail::ownership owner_;
 };
 
 /// There is nothing to be saved by leaving the timed forms out.

@@ -1,4 +1,4 @@
-/// Waiting for the first of several things: fibers, events, semaphores, in any mix.
+/// Waiting for the first of several things: fibers, events, results, semaphores, in any mix.
 ///
 /// Owner thread only. Watching acquires nothing: by the time the watcher runs, somebody else may have cleared the event or taken
 /// the permit (gevent rule 45). The things have to outlive the wait. Cost: a small node of memory for each thing.
@@ -22,7 +22,8 @@
 
 namespace copse {
 
-/// What can be watched: a fiber until it has finished, an event until it is set, a semaphore until a permit is free.
+/// What can be watched: a fiber until it has finished, an event or async_result until it is set, a semaphore until a permit is
+/// free.
 template <class T>
 concept waitable = requires(std::remove_cvref_t<T>& object, detail::observer& o) {
     detail::watch_access::watch(object, o);

@@ -96,6 +96,16 @@ public:
         head_.previous = &link;
     }
 
+    void push_front(T& first) noexcept {
+        push_back(first);
+        wait_link& link = first;
+        link.unlink();
+        link.next = head_.next;
+        link.previous = &head_;
+        head_.next->previous = &link;
+        head_.next = &link;
+    }
+
     template <class F>
     void for_each(F f) const {
         if (head_.next == nullptr) return;
