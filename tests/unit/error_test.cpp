@@ -22,8 +22,8 @@ using misuse_types =
     testing::Types<copse::wrong_thread, copse::parent_cycle, copse::parent_of_main, copse::bad_value_cast,
                    copse::empty_handle, copse::null_callable, copse::thread_exited, copse::concurrent_use,
                    copse::blocking_in_hub, copse::not_switchable, copse::already_started, copse::fiber_killed,
-                   copse::value_taken, copse::not_owner, copse::queue_closed, copse::would_block_forever,
-                   copse::invalid_duration>;
+                   copse::value_taken, copse::not_owner, copse::queue_closed, copse::task_done_too_often,
+                   copse::would_block_forever, copse::invalid_duration>;
 TYPED_TEST_SUITE(ErrorMisuse, misuse_types);
 
 TYPED_TEST(ErrorMisuse, IsAnErrorWithTheThrowersText) {
