@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <deque>
-#include <optional>
 #include <utility>
 
 #include <copse/detail/basic_queue.hpp>
@@ -22,11 +21,9 @@ public:
     bool empty() const noexcept { return items_.empty(); }
     std::size_t size() const noexcept { return items_.size(); }
     const T& push(T& item) { return items_.emplace_back(std::move(item)); }
+    T& next() noexcept { return items_.back(); }
     const T& next() const noexcept { return items_.back(); }
-    void take(std::optional<T>& into) {
-        into.emplace(std::move(items_.back()));
-        items_.pop_back();
-    }
+    void remove_next() noexcept { items_.pop_back(); }
     void clear() noexcept { items_.clear(); }
 
 private:

@@ -113,9 +113,26 @@ private:
 
     bool take(std::optional<T>& into) {
         if (empty()) return false;
-        store_.take(into);
-        if (!this->putters_.empty()) admit_putter();
+        prepare_removal();
+        into.emplace(std::move(store_.next()));
+        remove_next();
         return true;
+    }
+
+    T take() {
+        prepare_removal();
+        T item(std::move(store_.next()));
+        remove_next();
+        return item;
+    }
+
+    void prepare_removal() {
+        if constexpr (requires { store_.prepare_removal(); }) store_.prepare_removal();
+    }
+
+    void remove_next() noexcept {
+        store_.remove_next();
+        if (!this->putters_.empty()) admit_putter();
     }
 
     // There is room: the longest waiting putter's item comes in. If it cannot be moved, that is the putter's failure.

@@ -123,6 +123,10 @@ public:
     /// Parks:   while there is nothing.
     /// Throws:  queue_closed when it is closed and drained; what moving the item throws.
     T get() {
+        attend();
+        if constexpr (!Traits.rendezvous) {
+            if (can_take()) return derived().take();
+        }
         std::optional<T> item = get_by([] { return never; });
         if (!item) throw_drained(Traits.noun);
         return std::move(*item);

@@ -34,13 +34,12 @@ public:
         return **made.slot;
     }
 
+    T& next() noexcept { return **entries_[0].slot; }
     const T& next() const noexcept { return item_at(0); }
 
-    void take(std::optional<T>& into) {
-        const std::size_t hole = place_without_first();
-        into.emplace(std::move(**entries_[0].slot));
-        remove_first(hole);
-    }
+    /// To be called before `next` is moved from: what is compared must be whole. It may throw, remove_next() does not.
+    void prepare_removal() { hole_ = place_without_first(); }
+    void remove_next() noexcept { remove_first(hole_); }
 
     void clear() noexcept {
         while (count_ != 0) entries_[--count_].slot->reset();
@@ -92,6 +91,7 @@ private:
     std::deque<std::optional<T>> slots_;
     std::vector<entry> entries_;
     std::size_t count_ = 0;
+    std::size_t hole_ = 0;  // see prepare_removal
     std::uint64_t arrivals_ = 0;
     [[no_unique_address]] Compare less_;
 };
