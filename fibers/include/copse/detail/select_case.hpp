@@ -72,11 +72,21 @@ std::optional<std::size_t> select_by(select_cases cases, Deadline deadline) {
 template <class Queue, class Handler>
 class get_case final : public select_case {
     using item = typename Queue::value_type;
-    static constexpr bool takes_item = std::is_invocable_v<Handler&, item>;
-    // Of a T that an optional converts to, such as std::any, it cannot be told what the handler takes.
-    static constexpr bool hears_of_the_end = std::is_invocable_v<Handler&, std::optional<item>> &&
-                                             !(takes_item && std::is_convertible_v<std::optional<item>, item>);
-    static_assert(hears_of_the_end || takes_item, "the handler of on_get takes a T or a std::optional<T>");
+
+    // Asked of an optional first: a generic handler may not compile with a T. Of a T that an optional converts to, such as
+    // std::any, it cannot be told what the handler takes, and the T is what it gets.
+    static constexpr bool hears() {
+        if constexpr (!std::is_invocable_v<Handler&, std::optional<item>>) {
+            return false;
+        } else if constexpr (std::is_convertible_v<std::optional<item>, item>) {
+            return !std::is_invocable_v<Handler&, item>;
+        } else {
+            return true;
+        }
+    }
+    static constexpr bool hears_of_the_end = hears();
+    static_assert(std::disjunction_v<std::bool_constant<hears_of_the_end>, std::is_invocable<Handler&, item>>,
+                  "the handler of on_get takes a T or a std::optional<T>");
 
 public:
     get_case(Queue& from, Handler handler) : from_(from), handler_(std::move(handler)) {
