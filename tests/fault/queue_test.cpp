@@ -43,7 +43,7 @@ public:
     }
 
     /// Books it in its account, once.
-    void book(int account::* as) noexcept {
+    void book(int account::*as) noexcept {
         if (of_ != nullptr) ++(std::exchange(of_, nullptr)->*as);
     }
 
@@ -113,17 +113,16 @@ private:
             std::optional<copse::timeout> limit;
             if (draw(4) == 0) limit.emplace(a_while());
             switch (draw(9)) {
-                case 0:
-                case 1:
-                case 2: put(); break;
-                case 3:
-                case 4: get(); break;
-                case 5: copse::sleep(a_while()); break;
-                default: choose(); break;
+            case 0:
+            case 1:
+            case 2: put(); break;
+            case 3:
+            case 4: get(); break;
+            case 5: copse::sleep(a_while()); break;
+            default: choose(); break;
             }
         } catch (const copse::timeout_expired&) {
-        } catch (const copse::queue_closed&) {
-        }
+        } catch (const copse::queue_closed&) {}
     }
 
     void put() {
@@ -132,9 +131,9 @@ private:
             ~offered() { item.book(&account::kept); }
         } offer{make_token()};
         switch (draw(3)) {
-            case 0: any().put(std::move(offer.item)); break;
-            case 1: any().put_for(std::move(offer.item), a_while()); break;
-            default: any().try_put(std::move(offer.item)); break;
+        case 0: any().put(std::move(offer.item)); break;
+        case 1: any().put_for(std::move(offer.item), a_while()); break;
+        default: any().try_put(std::move(offer.item)); break;
         }
     }
 
@@ -144,9 +143,9 @@ private:
 
     void get() {
         switch (draw(3)) {
-            case 0: take(any().get()); break;
-            case 1: take(any().get_for(a_while())); break;
-            default: take(any().try_get()); break;
+        case 0: take(any().get()); break;
+        case 1: take(any().get_for(a_while())); break;
+        default: take(any().try_get()); break;
         }
     }
 
@@ -162,10 +161,10 @@ private:
         auto get_one = on_get(any(), taking);
         auto get_other = on_get(any(), [](std::optional<token> t) { take(std::move(t)); });
         switch (draw(4)) {
-            case 0: copse::select(put_one, get_one, get_other); break;
-            case 1: copse::select_for(a_while(), put_one, get_one); break;
-            case 2: copse::select_for(a_while(), get_one, get_other); break;
-            default: copse::try_select(get_other, put_one); break;
+        case 0: copse::select(put_one, get_one, get_other); break;
+        case 1: copse::select_for(a_while(), put_one, get_one); break;
+        case 2: copse::select_for(a_while(), get_one, get_other); break;
+        default: copse::try_select(get_other, put_one); break;
         }
     }
 

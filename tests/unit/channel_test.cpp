@@ -252,7 +252,8 @@ TEST_F(Channel, AKilledOneIsPassedOver) {
 }
 
 TEST_F(Channel, ATimeoutScopeEndsAWait) {
-    EXPECT_TRUE(copse::with_timeout(1s, [this] { return numbers.get(); }, -1) == -1);
+    EXPECT_TRUE(copse::with_timeout(
+                    1s, [this] { return numbers.get(); }, -1) == -1);
     EXPECT_EQ(numbers.balance(), 0);
     EXPECT_EQ(time.elapsed(), 1s);
 }

@@ -105,7 +105,8 @@ TEST_F(LifoQueue, Fault_QU02_AMoveThatThrowsLeavesTheItemWhereItWas) {
 }
 
 TEST_F(LifoQueue, Fault_QU03_CapacityOfNothingIsRefused) {
-    EXPECT_EQ(what_is_thrown_by([] { lifo_queue<int> q(0); }), "lifo_queue: a capacity of 0 holds nothing; use a channel");
+    EXPECT_EQ(what_is_thrown_by([] { lifo_queue<int> q(0); }),
+              "lifo_queue: a capacity of 0 holds nothing; use a channel");
     EXPECT_THROW(lifo_queue<int>(0), std::invalid_argument);
     EXPECT_FALSE(lifo_queue<int>(lifo_queue<int>::unlimited).full());
 }

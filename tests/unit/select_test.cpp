@@ -282,7 +282,8 @@ TEST_F(Select, APutWithoutAnItemIsLeftOutUntilItIsGivenOne) {
 
 TEST_F(Select, AHandlerRunsAfterTheChoiceAndMayThrow) {
     a.put(1);
-    EXPECT_EQ(what_is_thrown_by([this] { select(on_get(a, [](int) { throw std::runtime_error("handler"); })); }), "handler");
+    EXPECT_EQ(what_is_thrown_by([this] { select(on_get(a, [](int) { throw std::runtime_error("handler"); })); }),
+              "handler");
     EXPECT_TRUE(a.empty());
     // A kept case can be used again, also by its own handler.
     a.put(2);
