@@ -67,8 +67,8 @@ template <class Derived, class T, const detail::exchange_traits& Traits, class H
 ///     copse::select(copse::on_get(requests, [&](request r) { serve(r); }),
 ///                   copse::on_get(quit, [&](std::optional<int>) { stopping = true; }));
 ///
-/// While it waits it stands in line at each queue, behind those who came before. It never matches itself: a put and a get of one
-/// select on one channel wait for others.
+/// While it waits it stands in line at each queue, behind those who came before. It never matches itself: a put and a get of
+/// one select on one channel wait for others.
 ///
 /// Parks:   unless a case can happen at once; a match on a channel always does, as put and get there.
 /// Returns: the index of the case.

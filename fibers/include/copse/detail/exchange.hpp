@@ -151,7 +151,7 @@ public:
         return timed(get_by([when] { return deadline_at(when); }));
     }
 
-    /// No more items. Those inside can still be got; waiting putters, and getters as nothing is left for them, get queue_closed.
+    /// No more items. Those inside can still be got; waiting getters and putters get queue_closed, and these keep their items.
     /// Again: nothing.
     void close() noexcept {
         closed_ = true;

@@ -3,7 +3,8 @@
 // Neither a comparison nor a move that throws may lose an item or disturb the order. So items lie still in slots, the heap is
 // one of pointers to them, and every comparison is made before anything is changed.
 //
-// Invariants: entries_[0, count_) is a heap of the slots in use; the others behind it are free. No child comes before its parent.
+// Invariants: entries_[0, count_) is a heap of the slots in use, no child coming before its parent; the entries behind it are
+// the free slots.
 #pragma once
 
 #include <cstddef>
