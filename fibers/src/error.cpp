@@ -27,6 +27,7 @@ not_owner::~not_owner() = default;
 self_deadlock::~self_deadlock() = default;
 already_set::~already_set() = default;
 queue_closed::~queue_closed() = default;
+task_done_too_often::~task_done_too_often() = default;
 would_block_forever::~would_block_forever() = default;
 invalid_duration::~invalid_duration() = default;
 timeout_expired::~timeout_expired() = default;

@@ -160,6 +160,7 @@ void hub::shuffle(std::optional<std::uint64_t> seed) noexcept {
     detail::hub_core& self = detail::hub_core::of(*this);
     self.dice_.reset();
     if (seed) self.dice_.emplace(static_cast<std::minstd_rand::result_type>(*seed % 2147483646 + 1));
+    self.select_dice = self.dice_.value_or(std::minstd_rand());
     self.budget_ = 1;  // the next dispatch begins a turn
 }
 

@@ -99,7 +99,8 @@ struct hub_core : hub {
     const char* running_callback = nullptr;
     std::size_t unfinished = 0;
     std::uint64_t spawned = 0;
-    std::uint64_t last_timeout;  // serial number; those of different hubs are 2^40 apart
+    std::minstd_rand select_dice;  // which of several ready cases a select takes
+    std::uint64_t last_timeout;    // serial number; those of different hubs are 2^40 apart
 
     /// A stack whose fiber has finished and which is still stood on: the next unstarted fiber of this size may have it.
     struct {

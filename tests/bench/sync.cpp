@@ -5,11 +5,13 @@
 #include <boost/fiber/all.hpp>
 #endif
 
+#include <copse/channel.hpp>
 #include <copse/condition_variable.hpp>
 #include <copse/event.hpp>
 #include <copse/fiber.hpp>
 #include <copse/mutex.hpp>
 #include <copse/queue.hpp>
+#include <copse/select.hpp>
 #include <copse/semaphore.hpp>
 
 #include <mutex>
@@ -187,6 +189,32 @@ struct flag_and_condition {
 
 struct copse_condition : copse_system, flag_and_condition<copse::mutex, copse::condition_variable> {};
 
+struct copse_rendezvous : copse_system {
+    copse::channel<int> question, reply;
+    void ask() { question.put(1); }
+    void wait_for_question() { bench::keep(question.get()); }
+    void answer() { reply.put(2); }
+    void wait_for_answer() { bench::keep(reply.get()); }
+};
+
+struct copse_queues : copse_system {
+    copse::queue<int> question{1}, reply{1};
+    void ask() { question.put(1); }
+    void wait_for_question() { bench::keep(question.get()); }
+    void answer() { reply.put(2); }
+    void wait_for_answer() { bench::keep(reply.get()); }
+};
+
+/// Every wait is for the first of two queues.
+struct copse_selects : copse_queues {
+    copse::queue<int> other{1};
+    void wait_for_question() { either(question); }
+    void wait_for_answer() { either(reply); }
+    void either(copse::queue<int>& expected) {
+        copse::select(copse::on_get(other, [](int) {}), copse::on_get(expected, [](int i) { bench::keep(i); }));
+    }
+};
+
 struct copse_queue : copse_system, copse::queue<std::size_t> {
     copse_queue() : queue(room) {}
 };
@@ -197,6 +225,9 @@ void add_copse(bench::suite& suite) {
     suite.add("copse round trip, two semaphores", round_trip<copse_semaphores>);
     suite.add("copse round trip, two events", round_trip<copse_events>);
     suite.add("copse round trip, condition variable", round_trip<copse_condition>);
+    suite.add("copse round trip, two channels", round_trip<copse_rendezvous>);
+    suite.add("copse round trip, two queues", round_trip<copse_queues>);
+    suite.add("copse round trip, two queues by select", round_trip<copse_selects>);
     suite.add("copse queue put + get, one fiber", put_and_get<copse_queue>);
     suite.add("copse queue stream of 1024, per item", stream<copse_queue>);
 }

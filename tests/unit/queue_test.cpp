@@ -1,9 +1,10 @@
-// Queues. Decision 3; gevent rules 14, 88 to 94; P5, QU01 to QU03.
+// Queues. Decision 3; gevent rules 14, 88 to 94, 97; P5, QU01 to QU03.
 
 #include <copse/fibers.hpp>
-#include <copse/virtual_time.hpp>
 
-#include "leak_check.hpp"
+#include "exceptions.hpp"
+#include "fragile.hpp"
+#include "hub_test.hpp"
 
 #include <chrono>
 #include <cmath>
@@ -13,37 +14,22 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
-using copse::hub;
 using copse::queue;
 using copse::queue_closed;
 using copse::sleep;
 using copse::spawn;
 using copse::yield;
+using copse_test::fragile;
+using copse_test::what_is_thrown_by;
 using namespace std::chrono_literals;
 
 namespace {
 
-struct hub_with_stack {
-    hub_with_stack() {
-        hub::current().post([] {});
-        hub::current().run_until_idle();
-    }
-};
-
-class Queue : hub_with_stack, public copse_test::leak_check {
-protected:
-    void TearDown() override {
-        hub::current().run_until_idle();
-        EXPECT_EQ(hub::current().stats().timers, 0u);
-        EXPECT_EQ(hub::current().stats().fibers, 0u);
-        leak_check::TearDown();
-    }
-
-    copse::virtual_time time;
-};
-
+class Queue : public copse_test::hub_test {};
 class QueueClose : public Queue {};
+class QueuePeek : public Queue {};
 
 // rules 14, 89
 TEST_F(Queue, WithRoomOrItemsNobodyIsSwitchedTo) {
@@ -289,17 +275,6 @@ TEST_F(QueueClose, ARangeEndsWhenItIsClosedAndDrained) {
     producer.join();
 }
 
-// Its move throws while `armed` is set.
-struct fragile {
-    explicit fragile(int n) : number(n) {}
-    fragile(fragile&& other) : number(other.number) {
-        if (armed != 0 && --armed == 0) throw std::runtime_error("move");
-    }
-    fragile& operator=(fragile&&) = default;
-    int number;
-    static inline int armed = 0;  // counts moves down; 0: none throws
-};
-
 // QU02: whichever move throws, no item is lost or doubled, and nobody hangs.
 TEST_F(Queue, Fault_QU02_AMoveThatThrowsLosesNothing) {
     for (int at = 1; at < 12; ++at) {
@@ -362,6 +337,178 @@ TEST_F(Queue, Fault_QU02_APuttersMoveThatThrowsDoesNotCostTheGetterItsItem) {
     while (q.try_get()) {}
     q.close();
     putter.join();
+}
+
+// The item of a put that came to nothing is still the caller's.
+TEST_F(Queue, Fault_QU01_WhoCannotPutKeepsItsItem) {
+    queue<std::unique_ptr<int>> q(1);
+    q.put(nullptr);
+    auto item = std::make_unique<int>(1);
+    EXPECT_FALSE(q.try_put(std::move(item)));
+    EXPECT_FALSE(q.put_for(std::move(item), 1s));
+    EXPECT_FALSE(q.put_until(std::move(item), copse::clock::now() + 1s));
+    ASSERT_NE(item, nullptr);
+    const auto killed = spawn([&] { q.put(std::move(item)); });
+    yield();
+    killed.kill();
+    ASSERT_NE(item, nullptr);
+    const auto told = spawn([&] { EXPECT_THROW(q.put(std::move(item)), queue_closed); });
+    yield();
+    q.close();
+    told.get();
+    ASSERT_NE(item, nullptr);
+    EXPECT_EQ(q.size(), 1u);
+}
+
+TEST_F(Queue, UntilTakesAPointInTime) {
+    queue<int> q(1);
+    EXPECT_EQ(q.get_until(copse::clock::now() + 2s), std::nullopt);
+    EXPECT_EQ(q.get_until(copse::clock::now() - 2s), std::nullopt);
+    EXPECT_TRUE(q.put_until(1, copse::clock::now() - 2s));
+    const int two = 2;
+    EXPECT_FALSE(q.put_until(two, copse::clock::now() + 2s));
+    EXPECT_EQ(q.get_until(copse::clock::now() + 2s), 1);
+    EXPECT_EQ(time.elapsed(), 4s);
+}
+
+TEST_F(Queue, KeepsTheOrderAsItGrowsAndDrains) {
+    queue<std::string> q(queue<std::string>::unlimited);
+    int put = 0;
+    int got = 0;
+    for (int round = 1; round < 60; ++round) {
+        for (int i = 0; i < round; ++i) q.put(std::to_string(put++));
+        for (int i = 0; i < round - 1; ++i) ASSERT_EQ(q.get(), std::to_string(got++));
+    }
+    EXPECT_EQ(q.size(), static_cast<std::size_t>(put - got));
+}
+
+TEST_F(Queue, Fault_QU02_AHandOverThatThrowsIsThePuttersFailureAndTheGetterWaitsOn) {
+    queue<fragile> q(1);
+    const auto getter = spawn([&] { log(q.get().number); });
+    yield();
+    fragile item(1);
+    fragile::armed = 1;
+    EXPECT_EQ(what_is_thrown_by([&] { q.put(std::move(item)); }), "move");
+    EXPECT_EQ(item.number, 1);
+    yield();
+    EXPECT_EQ(log.text(), "");
+    q.put(std::move(item));
+    getter.join();
+    EXPECT_EQ(log.text(), "1");
+}
+
+// rule 94
+TEST_F(QueuePeek, LeavesTheItemAndParksOnlyWhileThereIsNone) {
+    queue<int> q(2);
+    EXPECT_EQ(q.try_peek(), std::nullopt);
+    EXPECT_EQ(q.peek_for(1s), std::nullopt);
+    EXPECT_EQ(q.peek_until(copse::clock::now() + 1s), std::nullopt);
+    EXPECT_EQ(time.elapsed(), 2s);
+    q.put(1);
+    q.put(2);
+    spawn([this] { log("other"); });
+    EXPECT_EQ(q.peek(), 1);
+    EXPECT_EQ(q.try_peek(), 1);
+    EXPECT_EQ(q.peek_for(1h), 1);
+    EXPECT_EQ(q.size(), 2u);
+    EXPECT_EQ(log.text(), "");
+    yield();
+}
+
+// rule 94
+TEST_F(QueuePeek, InOneLineWithGettersSeesWhatTheNextOneTakes) {
+    queue<int> q(2);
+    const auto peeking = [&](char name) { spawn([&, name] { log(name, q.peek()); }); };
+    const auto getting = [&](char name) { spawn([&, name] { log(name, q.get()); }); };
+    peeking('p');
+    peeking('q');
+    getting('g');
+    peeking('r');
+    getting('h');
+    yield();
+    q.put(1);
+    yield();
+    EXPECT_EQ(log.take(), "p1 q1 g1");
+    q.put(2);
+    yield();
+    EXPECT_EQ(log.text(), "r2 h2");
+    EXPECT_TRUE(q.empty());
+}
+
+TEST_F(QueuePeek, WithNoGetterTheItemStays) {
+    queue<int> q(1);
+    const auto peeker = spawn([&] { return q.peek(); });
+    yield();
+    q.put(1);
+    EXPECT_TRUE(q.full());
+    EXPECT_EQ(peeker.get(), 1);
+    EXPECT_EQ(q.get(), 1);
+}
+
+TEST_F(QueuePeek, AKilledOneIsPassedOver) {
+    queue<int> q(1);
+    const auto a = spawn([&] { log("a", q.peek()); });
+    const auto b = spawn([&] { log("b", q.peek()); });
+    yield();
+    a.request_kill();
+    q.put(1);
+    b.request_kill();  // too late: it has been served
+    join_all(a, b);
+    EXPECT_EQ(log.text(), "b1");
+    EXPECT_EQ(q.size(), 1u);
+}
+
+TEST_F(QueuePeek, ACopyThatThrowsIsThePeekersFailure) {
+    queue<fragile> q(1);
+    const auto peeker = spawn([&] { log(what_is_thrown_by([&] { q.peek(); })); });
+    yield();
+    fragile::armed = 2;  // the move in, the copy out
+    q.put(fragile(1));
+    EXPECT_EQ(fragile::armed, 0);
+    peeker.join();
+    EXPECT_EQ(log.text(), "copy");
+    EXPECT_EQ(q.get().number, 1);
+}
+
+TEST_F(QueuePeek, Fault_TM01_NotANumberIsRefused) {
+    queue<int> q(1);
+    EXPECT_THROW(q.peek_for(std::chrono::duration<double>(std::nan(""))), copse::invalid_duration);
+    q.put(1);
+    EXPECT_EQ(q.size(), 1u);
+}
+
+TEST_F(QueuePeek, Fault_QU01_IsToldOfTheEnd) {
+    queue<int> q(1);
+    const auto peeker = spawn([&] { EXPECT_THROW(q.peek(), queue_closed); });
+    yield();
+    q.close();
+    peeker.get();
+    EXPECT_THROW(q.peek(), queue_closed);
+    EXPECT_THROW(q.peek_for(1s), queue_closed);
+    EXPECT_EQ(q.try_peek(), std::nullopt);
+}
+
+// A type that is copyable by its signature only can be queued all the same.
+TEST_F(QueuePeek, AsksNothingOfItemsThatAreNotPeeked) {
+    queue<std::vector<std::unique_ptr<int>>> q(1);
+    q.put({});
+    EXPECT_TRUE(q.get().empty());
+}
+
+// rule 97, immediate
+TEST_F(QueueClose, AndDropEndsTheItems) {
+    queue<std::shared_ptr<int>> q(2);
+    const auto item = std::make_shared<int>(1);
+    q.put(item);
+    q.put(item);
+    const auto putter = spawn([&] { EXPECT_THROW(q.put(item), queue_closed); });
+    yield();
+    q.close_and_drop();
+    EXPECT_EQ(item.use_count(), 2);  // and the waiting putter's copy
+    EXPECT_TRUE(q.empty());
+    EXPECT_THROW(q.get(), queue_closed);
+    putter.get();
+    q.close_and_drop();
 }
 
 }  // namespace

@@ -128,6 +128,12 @@ struct queue_closed : error {
     ~queue_closed() override;
 };
 
+/// Thrown by `task_done` when every item has been reported done already.
+struct task_done_too_often : error {
+    using error::error;
+    ~task_done_too_often() override;
+};
+
 /// Thrown in `main` when it waits and nothing can ever wake it. The text lists every parked fiber and what it waits
 /// on.
 struct would_block_forever : error {

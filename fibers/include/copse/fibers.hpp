@@ -3,6 +3,7 @@
 
 #include <copse/async_result.hpp>
 #include <copse/barrier.hpp>
+#include <copse/channel.hpp>
 #include <copse/clock.hpp>
 #include <copse/condition_variable.hpp>
 #include <copse/error.hpp>
@@ -11,12 +12,16 @@
 #include <copse/generator.hpp>
 #include <copse/greenlet.hpp>
 #include <copse/hub.hpp>
+#include <copse/joinable_queue.hpp>
 #include <copse/latch.hpp>
+#include <copse/lifo_queue.hpp>
 #include <copse/link.hpp>
 #include <copse/mutex.hpp>
 #include <copse/once.hpp>
+#include <copse/priority_queue.hpp>
 #include <copse/queue.hpp>
 #include <copse/recursive_mutex.hpp>
+#include <copse/select.hpp>
 #include <copse/semaphore.hpp>
 #include <copse/shared_mutex.hpp>
 #include <copse/stack.hpp>

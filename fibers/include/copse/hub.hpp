@@ -112,7 +112,7 @@ public:
     idle_driver& driver() const noexcept;
 
     /// From now on the next ready greenlet is chosen at random by this seed; none: first in, first out. For tests that
-    /// depend on no order, or look for what does.
+    /// depend on no order, or look for what does. What a select chooses among ready cases repeats from here, too.
     void shuffle(std::optional<std::uint64_t> seed) noexcept;
 
 protected:

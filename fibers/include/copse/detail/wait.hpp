@@ -112,6 +112,15 @@ public:
         for (const wait_link* at = head_.next; at != &head_; at = at->next) f(static_cast<const T&>(*at));
     }
 
+    /// The first that is `wanted`; null: none is.
+    template <class F>
+    T* find(F wanted) const {
+        for (wait_link* at = head_.next; at != nullptr && at != &head_; at = at->next) {
+            if (wanted(static_cast<const T&>(*at))) return static_cast<T*>(at);
+        }
+        return nullptr;
+    }
+
     std::size_t size() const noexcept {
         std::size_t n = 0;
         for_each([&n](const T&) { ++n; });
