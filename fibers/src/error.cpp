@@ -25,6 +25,7 @@ fiber_killed::~fiber_killed() = default;
 value_taken::~value_taken() = default;
 not_owner::~not_owner() = default;
 queue_closed::~queue_closed() = default;
+nursery_closed::~nursery_closed() = default;
 would_block_forever::~would_block_forever() = default;
 invalid_duration::~invalid_duration() = default;
 timeout_expired::~timeout_expired() = default;

@@ -127,6 +127,7 @@ struct fiber_access {
     static fiber<R> adopt(greenlet handle) noexcept {
         return fiber<R>(std::move(handle));
     }
+    static any_fiber share(fiber_core& f) noexcept { return any_fiber(handle_access::share(f)); }
     static fiber_core& block(const any_fiber& f, const char* operation) { return f.block(operation); }
 };
 
