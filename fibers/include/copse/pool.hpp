@@ -25,8 +25,8 @@ namespace copse {
 ///     copse::pool downloads(8);
 ///     for (const std::string& page : downloads.map(urls, fetch)) std::cout << page;
 ///
-/// `spawn` parks while the pool is full. The fiber that waits for its slot is a member already: it is counted, joined and killed with the
-/// others, and started by the hand-over of a slot. Whoever is killed while waiting in `spawn` takes that fiber along, unstarted; no slot is
+/// `spawn` parks while the pool is full. The fiber that waits for its slot is a member already: it is joined and killed with the
+/// others, is among `members`, and is started by the hand-over of a slot. Whoever is killed while waiting in `spawn` takes that fiber along, unstarted; no slot is
 /// lost.
 ///
 /// Members that live longer than the pool go on untracked, and those that wait for a slot start. Owner thread only. Ending it while
@@ -63,7 +63,7 @@ public:
     template <class Rep, class Period, class F, class... Args>
         requires(detail::fiber_callable<F, Args...>)
     auto spawn_for(std::chrono::duration<Rep, Period> length, F&& f, Args&&... args) {
-        return spawn_by([length] { return detail::deadline_after(length); }, nullptr, source_site(), std::forward<F>(f),
+        return spawn_by([ns = detail::length_of(length)] { return detail::deadline_in(ns); }, nullptr, source_site(), std::forward<F>(f),
                         std::forward<Args>(args)...);
     }
 
@@ -148,7 +148,9 @@ public:
     std::size_t capacity() const noexcept { return capacity_; }
     std::size_t free_count() const noexcept { return free_; }
     bool full() const noexcept { return free_ == 0; }
-    /// How many of the members wait for a slot: size() is these and those that have one.
+    /// How many members have a slot: never more than the capacity.
+    std::size_t size() const noexcept { return capacity_ - free_; }
+    /// How many wait for one. Cost: in proportion.
     std::size_t queued() const noexcept { return line_.size(); }
 
     /// Waits until a slot is free that nobody is in line for, and does not take it: it may be gone by the caller's turn.
