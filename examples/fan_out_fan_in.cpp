@@ -37,7 +37,8 @@ std::string ask(const server& s) {
 
 int main() {
     copse::virtual_time time;
-    const std::vector<server> servers = {{"slow", 900ms}, {"quick", 20ms}, {"broken", 100ms}, {"middling", 300ms}, {"asleep", 1h}};
+    const std::vector<server> servers = {
+        {"slow", 900ms}, {"quick", 20ms}, {"broken", 100ms}, {"middling", 300ms}, {"asleep", 1h}};
 
     // [imap]
     copse::pool askers(servers.size());

@@ -46,9 +46,7 @@ int main() {
     // [deadline]
     try {
         copse::with_timeout(500ms, [] {
-            copse::with_nursery([](copse::nursery& n) {
-                n.spawn([&n] { n.spawn(pump, "grandchild"); });
-            });
+            copse::with_nursery([](copse::nursery& n) { n.spawn([&n] { n.spawn(pump, "grandchild"); }); });
         });
     } catch (const copse::timeout_expired& e) {
         std::cout << "failed: " << e.what() << '\n';

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <iostream>
 #include <numeric>
-#include <ranges>
+#include <vector>
 
 using namespace std::chrono_literals;
 
@@ -43,7 +43,9 @@ int main() {
     copse::pool workers(10);
     rate_limit limit(50ms);
     int done = 0;
-    const auto sizes = workers.map(std::views::iota(0, 100), [&](int page) {
+    std::vector<int> pages(100);
+    std::iota(pages.begin(), pages.end(), 0);
+    const auto sizes = workers.map(pages, [&](int page) {
         limit.wait();
         const int size = fetch(page);
         if (++done % 20 == 0) std::cout << "progress: " << done << " of 100, " << workers.size() << " at work\n";
@@ -51,6 +53,6 @@ int main() {
     });
     // [/map]
 
-    std::cout << sizes.size() << " pages, " << std::accumulate(sizes.begin(), sizes.end(), 0) << " bytes, the first has "
-              << sizes.front() << "\ntook " << time.elapsed() / 1ms << " ms\n";
+    std::cout << sizes.size() << " pages, " << std::accumulate(sizes.begin(), sizes.end(), 0)
+              << " bytes, the first has " << sizes.front() << "\ntook " << time.elapsed() / 1ms << " ms\n";
 }

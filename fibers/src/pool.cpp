@@ -25,9 +25,8 @@ struct pool::slot_wait final : detail::wait {
     member& claims_for;
 };
 
-pool::pool(std::ptrdiff_t capacity)
-    : fiber_set("pool"), capacity_(static_cast<std::size_t>(capacity)), free_(capacity_) {
-    if (capacity < 0) throw std::invalid_argument("pool: a capacity of " + std::to_string(capacity) + " is negative");
+void pool::throw_negative(std::intmax_t capacity) {
+    throw std::invalid_argument("pool: a capacity of " + std::to_string(capacity) + " is negative");
 }
 
 pool::~pool() {

@@ -3,11 +3,11 @@
 #include <copse/fibers.hpp>
 #include <copse/virtual_time.hpp>
 
+#include "counting.hpp"
 #include "exceptions.hpp"
 #include "leak_check.hpp"
 
 #include <chrono>
-#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -17,6 +17,7 @@ using copse::pool;
 using copse::sleep;
 using copse::spawn;
 using copse::yield;
+using copse_test::counting;
 using copse_test::error_recorder;
 using copse_test::what_is_thrown_by;
 using namespace std::chrono_literals;
@@ -203,7 +204,7 @@ TEST_F(GeventPool, MapThrowsTheFirstFailureInOrderAfterAllHaveRun) {
 // rule 105
 TEST_F(GeventPool, MapIsBoundedByThePool) {
     pool p(2);
-    p.map(std::views::iota(0, 6), [](int) { sleep(1s); });
+    p.map(counting(0, 6), [](int) { sleep(1s); });
     EXPECT_EQ(time.elapsed(), 3s);
 }
 
@@ -225,7 +226,7 @@ TEST_F(GeventPool, ImapYieldsInInputOrderAndImapUnorderedInFinishOrder) {
 TEST_F(GeventPool, AFailingTaskThrowsAtItsPositionAndIterationContinues) {
     pool p(2);
     const auto odd_fails = [](int i) { return i % 2 == 1 ? throw std::runtime_error("bad " + std::to_string(i)) : i; };
-    auto results = p.imap(std::views::iota(0, 4), odd_fails);
+    auto results = p.imap(counting(0, 4), odd_fails);
     for (auto at = results.begin(); at != results.end(); ++at) {
         try {
             log(*at);
@@ -235,7 +236,7 @@ TEST_F(GeventPool, AFailingTaskThrowsAtItsPositionAndIterationContinues) {
     }
     EXPECT_EQ(log.take(), "0 bad 1 2 bad 3");
 
-    auto again = p.imap_unordered(std::views::iota(0, 4), odd_fails);
+    auto again = p.imap_unordered(counting(0, 4), odd_fails);
     int failed = 0;
     int taken = 0;
     for (bool more = true; more;) {
@@ -259,7 +260,7 @@ TEST_F(GeventPool, AnErrorInTheInputRangeEndsItWithThatError) {
             yield(2);
             throw std::runtime_error("input");
         });
-        const auto check = [this](auto results) {
+        const auto check = [](auto results) {
             EXPECT_EQ(results.next(), 1);
             EXPECT_EQ(results.next(), 2);
             EXPECT_EQ(what_is_thrown_by([&] { results.next(); }), "input");
@@ -303,7 +304,7 @@ TEST_F(GeventPool, TheInputIsReadOnlyAsFarAsTheBoundAllows) {
 TEST_F(GeventPool, WithoutABoundTheCapacityIsIt) {
     pool p(3);
     int started = 0;
-    auto results = p.imap(std::views::iota(0), [&](int i) {
+    auto results = p.imap(counting(0), [&](int i) {
         ++started;
         return i;
     });
@@ -315,9 +316,9 @@ TEST_F(GeventPool, WithoutABoundTheCapacityIsIt) {
 // rule 108: stacks are used again
 TEST_F(GeventPool, StacksArePooled) {
     pool p(2);
-    p.map(std::views::iota(0, 100), [](int) { yield(); });
+    p.map(counting(0, 100), [](int) { yield(); });
     const auto before = copse::stack_statistics();
-    p.map(std::views::iota(0, 100), [](int) { yield(); });
+    p.map(counting(0, 100), [](int) { yield(); });
     const auto after = copse::stack_statistics();
     EXPECT_EQ(after.live, before.live);
 }

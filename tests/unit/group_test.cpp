@@ -49,7 +49,8 @@ protected:
 TEST_F(Group, MembersLeaveWhenTheyFinish) {
     group g;
     const auto a = g.spawn([] { sleep(1s); });
-    const auto b = g.spawn({.name = "b"}, [](int x) { return x; }, 41);
+    const auto b = g.spawn(
+        {.name = "b"}, [](int x) { return x; }, 41);
     EXPECT_EQ(b.name(), "b");
     EXPECT_EQ(g.size(), 2u);
     EXPECT_TRUE(g.contains(a));
@@ -245,8 +246,14 @@ TEST_F(Group, AKillInTheTurnOfTheLastEndIsThrown) {
 TEST_F(Group, JoinWithRaiseErrorThrowsOneFailureOfThosePresent) {
     const error_recorder errors;
     group g;
-    const auto a = g.spawn([] { sleep(2s); throw std::runtime_error("a"); });
-    g.spawn([] { sleep(1s); throw std::runtime_error("b"); });
+    const auto a = g.spawn([] {
+        sleep(2s);
+        throw std::runtime_error("a");
+    });
+    g.spawn([] {
+        sleep(1s);
+        throw std::runtime_error("b");
+    });
     EXPECT_EQ(what_is_thrown_by([&] { g.join({.raise_error = true}); }), "a");
     EXPECT_EQ(time.elapsed(), 2s) << "it waits for all";
     ASSERT_EQ(errors.count(), 1u) << "the other failure is told as ever";

@@ -29,9 +29,7 @@ class local {
 
 public:
     /// Values are made by T().
-    local()
-        requires(std::is_default_constructible_v<T>)
-    = default;
+    local() requires(std::is_default_constructible_v<T>) = default;
 
     /// Values are made by `factory`, in the greenlet concerned. It may park.
     explicit local(std::function<T()> factory) : factory_(std::move(factory)) {}

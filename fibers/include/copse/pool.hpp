@@ -2,7 +2,9 @@
 #pragma once
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <optional>
@@ -35,7 +37,10 @@ class pool final : public fiber_set, public detail::spawn_forms<pool> {
 public:
     /// 0: never starts anything.
     /// Throws:  std::invalid_argument for a negative capacity.
-    explicit pool(std::ptrdiff_t capacity);
+    template <std::integral N>
+    explicit pool(N capacity) : pool(slots{static_cast<std::size_t>(capacity)}) {
+        if (std::cmp_less(capacity, 0)) throw_negative(static_cast<std::intmax_t>(capacity));
+    }
     ~pool();
 
     /// `spawn(f, args...)`, `spawn(spawn_options, f, args...)`: as copse::spawn, in a slot.
@@ -47,7 +52,8 @@ public:
     template <class F, class... Args>
         requires(detail::fiber_callable<F, Args...>)
     auto try_spawn(F&& f, Args&&... args) {
-        using made = decltype(detail::make_fiber(nullptr, source_site(), 0, std::forward<F>(f), std::forward<Args>(args)...));
+        using made =
+            decltype(detail::make_fiber(nullptr, source_site(), 0, std::forward<F>(f), std::forward<Args>(args)...));
         if (full()) return std::optional<made>();
         return std::optional<made>(queue(nullptr, source_site(), std::forward<F>(f), std::forward<Args>(args)...));
     }
@@ -63,8 +69,8 @@ public:
     template <class Rep, class Period, class F, class... Args>
         requires(detail::fiber_callable<F, Args...>)
     auto spawn_for(std::chrono::duration<Rep, Period> length, F&& f, Args&&... args) {
-        return spawn_by([ns = detail::length_of(length)] { return detail::deadline_in(ns); }, nullptr, source_site(), std::forward<F>(f),
-                        std::forward<Args>(args)...);
+        return spawn_by([ns = detail::length_of(length)] { return detail::deadline_in(ns); }, nullptr, source_site(),
+                        std::forward<F>(f), std::forward<Args>(args)...);
     }
 
     /// Makes a fiber that runs already a member, with a slot. One that is a member, or has finished: nothing.
@@ -115,7 +121,8 @@ public:
         using result = detail::element_result<Range, F>;
         if (inside()) return detail::map_here<result>(range, f);
         detail::task_batch<result> tasks;
-        for (auto&& element : range) tasks.add(spawn_call(detail::call_with_element<Range>(f, std::forward<decltype(element)>(element))));
+        for (auto&& element : range)
+            tasks.add(spawn_call(detail::call_with_element<Range>(f, std::forward<decltype(element)>(element))));
         return tasks.results();
     }
 
@@ -167,6 +174,11 @@ private:
     template <class Pool, class Range, class F>
     friend class imap_results;
     struct slot_wait;
+    struct slots {
+        std::size_t count;
+    };
+    explicit pool(slots all) noexcept : fiber_set("pool"), capacity_(all.count), free_(all.count) {}
+    [[noreturn]] static void throw_negative(std::intmax_t capacity);
 
     /// A place for a fiber that is about to be made, and its slot if one is free. Given back unless the fiber is admitted.
     class admission {

@@ -65,7 +65,7 @@ private:
 /// Elements of `Range` stay where they are while it is walked.
 template <class Range>
 inline constexpr bool refers_to_elements =
-    std::ranges::forward_range<Range> && std::is_lvalue_reference_v<std::ranges::range_reference_t<Range>>;
+    std::ranges::forward_range<Range>&& std::is_lvalue_reference_v<std::ranges::range_reference_t<Range>>;
 
 /// A call of `f` with one element, which it holds unless the range does.
 template <class Range, class F>
@@ -86,8 +86,8 @@ auto call_with_element(F& f, std::ranges::range_reference_t<Range>&& element) {
 }
 
 template <class Range, class F>
-using element_call = decltype(call_with_element<Range>(std::declval<F&>(),
-                                                       std::declval<std::ranges::range_reference_t<Range>>()));
+using element_call =
+    decltype(call_with_element<Range>(std::declval<F&>(), std::declval<std::ranges::range_reference_t<Range>>()));
 
 template <class Range, class F>
 using element_result = fiber_result<element_call<Range, F>>;
