@@ -28,6 +28,7 @@ self_deadlock::~self_deadlock() = default;
 already_set::~already_set() = default;
 queue_closed::~queue_closed() = default;
 task_done_too_often::~task_done_too_often() = default;
+nursery_closed::~nursery_closed() = default;
 would_block_forever::~would_block_forever() = default;
 invalid_duration::~invalid_duration() = default;
 timeout_expired::~timeout_expired() = default;

@@ -1,6 +1,7 @@
 // What is done to fibers from outside: spawning, joining, killing, asking.
 #include <copse/fiber.hpp>
 
+#include "greenlet_data.hpp"
 #include "hub_core.hpp"
 #include "join.hpp"
 #include "kill.hpp"
@@ -23,15 +24,20 @@ void start_now(timer& t) noexcept {
 void start_after(hub_core& hub, fiber_core& f, std::unique_ptr<delayed_start> start, std::int64_t delay) noexcept {
     start->of = &f;
     start->fire = [](timer& t) { start_now(t); };
-    hub.timers.arm(*start, deadline_in(delay));
+    if (delay != never) hub.timers.arm(*start, deadline_in(delay));
     f.delay = start.release();
 }
 
 }  // namespace
 
+void start_held(fiber_core& f) noexcept { start_now(*f.delay); }
+
 void file_fiber(fiber_core& f, const core_ops& ops, const spawn_options* with, source_site site, std::int64_t delay) {
     hub_core& hub = hub_core::here();
     std::unique_ptr<delayed_start> start = delay > 0 ? std::make_unique<delayed_start>() : nullptr;
+    std::unique_ptr<greenlet_data> data;
+    if (this_thread.current->data != nullptr) [[unlikely]]
+        data = inherited_data(*this_thread.current->data);
     if (with != nullptr) {
         prepare_block(
             f, ops,
@@ -39,6 +45,7 @@ void file_fiber(fiber_core& f, const core_ops& ops, const spawn_options* with, s
     } else {
         prepare_block(f, ops, hub.greenlet_core.self);
     }
+    f.data = data.release();
     f.site = site;
     f.spawner = this_thread.current->id;
     if (start != nullptr) {

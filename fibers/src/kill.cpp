@@ -1,5 +1,6 @@
 #include "kill.hpp"
 
+#include "greenlet_data.hpp"
 #include "hub_core.hpp"
 #include "life.hpp"
 
@@ -64,9 +65,10 @@ void tell_end(fiber_core& f) noexcept {
 void finish_unstarted(fiber_core& f) noexcept {
     mark_dead(*f.owner, f);  // first: what the callable destroys may ask for this kill again, or park
     f.ops->drop_callable(f);
+    end_data(f);
     const bool delayed = f.delay != nullptr;
     if (delayed) {
-        this_thread.hub->timers.cancel(*f.delay);
+        if (f.delay->armed()) this_thread.hub->timers.cancel(*f.delay);
         delete std::exchange(f.delay, nullptr);
     }
     tell_end(f);
@@ -122,6 +124,7 @@ void fail_unstarted(fiber_core& f, std::exception_ptr error) noexcept {
     f.error = std::move(error);
     mark_dead(*f.owner, f);
     f.ops->drop_callable(f);
+    end_data(f);
     tell_end(f);
 }
 
@@ -140,6 +143,7 @@ departure live_as_fiber(thread_state& state, core& first) {
         run_body(f);
         ++f.shields;  // nothing is thrown into destructors
         f.ops->drop_callable(f);
+        end_data(f);
         mark_dead(state, f);
         tell_end(f);
         const std::uint32_t request = f.stack_request;

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "greenlet_data.hpp"
 #include "hub_core.hpp"
 #include "switch.hpp"
 #include "tracing.hpp"
@@ -110,6 +111,7 @@ core* die(thread_state& state, core& self, outcome end) {
     outcome end = run_to_the_end(self);
     ++self.shields;                 // nothing is thrown into destructors
     self.ops->drop_callable(self);  // still inside: what it destroys may switch (rule 25)
+    end_data(self);
     core* heir = die(state, self, std::move(end));
     this_thread.current = &state.grave;
     core* to = heir != nullptr ? heir : &this_thread.hub->next();

@@ -8,6 +8,7 @@
 
 #include <cxxabi.h>
 
+#include "greenlet_data.hpp"
 #include "hub_core.hpp"
 #include "life.hpp"
 #include "overflow_report.hpp"
@@ -217,10 +218,15 @@ void thread_state::end() noexcept {
     // exit() inside a greenlet: this is its stack, and the others are left as they are.
     if (this_thread.current != &main) return;
     if (this_thread.hub != nullptr) this_thread.hub->shut_down();
-    while (newest_ != nullptr || has_dropped()) {
-        bury_dropped();
-        if (newest_ != nullptr) end_newest();
-    }
+    // What main's and the hub's local values do when they end may make greenlets again.
+    do {
+        while (newest_ != nullptr || has_dropped()) {
+            bury_dropped();
+            if (newest_ != nullptr) end_newest();
+        }
+        end_data(main);
+        end_data(hub_greenlet);
+    } while (newest_ != nullptr || has_dropped());
     drop_limits(main);
     trace = nullptr;
     on_error = nullptr;

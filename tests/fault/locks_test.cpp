@@ -147,10 +147,10 @@ TEST_F(RandomOrder, Fault_SC08_OfPhases) {
     EXPECT_GT(all_phases, 0);
 }
 
-class Deadlock : public copse_test::hub_test {};
+class LockDeadlock : public copse_test::hub_test {};
 
 // SC01: main is told who waits for what, and what they wait for still works afterwards
-TEST_F(Deadlock, Fault_SC01_SaysWhatIsWaitedForAndLeavesTheLinesWhole) {
+TEST_F(LockDeadlock, Fault_SC01_SaysWhatIsWaitedForAndLeavesTheLinesWhole) {
     copse::async_result<int> result;
     copse::bounded_semaphore permits(0);
     copse::recursive_mutex recursive;

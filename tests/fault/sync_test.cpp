@@ -2,10 +2,9 @@
 // SY03; decision 3.
 
 #include <copse/fibers.hpp>
-#include <copse/virtual_time.hpp>
 
 #include "exceptions.hpp"
-#include "leak_check.hpp"
+#include "hub_test.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -22,24 +21,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct hub_with_stack {
-    hub_with_stack() {
-        hub::current().post([] {});
-        hub::current().run_until_idle();
-    }
-};
-
-class HandOver : hub_with_stack, public copse_test::leak_check {
-protected:
-    void TearDown() override {
-        hub::current().run_until_idle();
-        EXPECT_EQ(hub::current().stats().timers, 0u);
-        EXPECT_EQ(hub::current().stats().fibers, 0u);
-        leak_check::TearDown();
-    }
-
-    copse::virtual_time time;
-};
+class HandOver : public copse_test::hub_test {};
 
 // KL09: kill before the hand-over, in its turn, and after, for every place in the line
 TEST_F(HandOver, Fault_KL09_OfPermitsIsExactWhoeverIsKilledWhenever) {

@@ -1,9 +1,8 @@
 // Timers in numbers, overdue, and under a clock that misbehaves. TM04, TM05, TM08, TM09; decision 7.
 
 #include <copse/fibers.hpp>
-#include <copse/virtual_time.hpp>
 
-#include "leak_check.hpp"
+#include "hub_test.hpp"
 #include "sanitizer.hpp"
 
 #include <algorithm>
@@ -24,24 +23,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct hub_with_stack {
-    hub_with_stack() {
-        hub::current().post([] {});
-        hub::current().run_until_idle();
-    }
-};
-
-class Timers : hub_with_stack, public copse_test::leak_check {
-protected:
-    void TearDown() override {
-        hub::current().run_until_idle();
-        EXPECT_EQ(hub::current().stats().timers, 0u);
-        EXPECT_EQ(hub::current().stats().fibers, 0u);
-        leak_check::TearDown();
-    }
-
-    copse::virtual_time time;
-};
+class Timers : public copse_test::hub_test {};
 
 // TM04
 TEST_F(Timers, Fault_TM04_ManyAtOneTimeStartInOrder) {

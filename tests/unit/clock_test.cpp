@@ -1,9 +1,8 @@
 // Durations, deadlines, and what the timed forms make of them. Decision 7; P17; gevent rules 5, 6, 8, 40, 74, 92.
 
 #include <copse/fibers.hpp>
-#include <copse/virtual_time.hpp>
 
-#include "leak_check.hpp"
+#include "hub_test.hpp"
 
 #include <chrono>
 #include <cmath>
@@ -21,26 +20,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct hub_with_stack {
-    hub_with_stack() {
-        hub::current().post([] {});
-        hub::current().run_until_idle();
-    }
-};
+class Clock : public copse_test::hub_test {};
 
-class Clock : hub_with_stack, public copse_test::leak_check {
-protected:
-    void TearDown() override {
-        hub::current().run_until_idle();
-        EXPECT_EQ(hub::current().stats().timers, 0u);
-        EXPECT_EQ(hub::current().stats().fibers, 0u);
-        leak_check::TearDown();
-    }
-
-    copse::virtual_time time;
-};
-
-class RealClock : hub_with_stack, public copse_test::leak_check {};
+class RealClock : copse_test::hub_with_stack, public copse_test::leak_check {};
 
 TEST_F(Clock, LengthsAreNeverShortened) {
     EXPECT_EQ(length_of(1ns), 1);

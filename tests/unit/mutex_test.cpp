@@ -1,9 +1,8 @@
 // Mutexes. Decision 3; gevent rules 80, 81, 86; SY01, SY02.
 
 #include <copse/fibers.hpp>
-#include <copse/virtual_time.hpp>
 
-#include "leak_check.hpp"
+#include "hub_test.hpp"
 
 #include <chrono>
 #include <mutex>
@@ -18,24 +17,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct hub_with_stack {
-    hub_with_stack() {
-        hub::current().post([] {});
-        hub::current().run_until_idle();
-    }
-};
-
-class Mutex : hub_with_stack, public copse_test::leak_check {
-protected:
-    void TearDown() override {
-        hub::current().run_until_idle();
-        EXPECT_EQ(hub::current().stats().timers, 0u);
-        EXPECT_EQ(hub::current().stats().fibers, 0u);
-        leak_check::TearDown();
-    }
-
-    copse::virtual_time time;
-};
+class Mutex : public copse_test::hub_test {};
 
 TEST_F(Mutex, MeetsTheStandardsRequirements) {
     mutex a;

@@ -1,9 +1,8 @@
 // Semaphores. Decision 3; gevent rules 14, 79 to 83, 87.
 
 #include <copse/fibers.hpp>
-#include <copse/virtual_time.hpp>
 
-#include "leak_check.hpp"
+#include "hub_test.hpp"
 
 #include <chrono>
 #include <cmath>
@@ -19,24 +18,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct hub_with_stack {
-    hub_with_stack() {
-        hub::current().post([] {});
-        hub::current().run_until_idle();
-    }
-};
-
-class Semaphore : hub_with_stack, public copse_test::leak_check {
-protected:
-    void TearDown() override {
-        hub::current().run_until_idle();
-        EXPECT_EQ(hub::current().stats().timers, 0u);
-        EXPECT_EQ(hub::current().stats().fibers, 0u);
-        leak_check::TearDown();
-    }
-
-    copse::virtual_time time;
-};
+class Semaphore : public copse_test::hub_test {};
 
 // rules 14, 82
 TEST_F(Semaphore, WithPermitsNobodyIsSwitchedTo) {

@@ -2,11 +2,10 @@
 // them; and joins of several. Decision 3; design §3.2, the park protocol; gevent rules 31, 43.
 
 #include <copse/fibers.hpp>
-#include <copse/virtual_time.hpp>
 
 #include "at_end.hpp"
 #include "exceptions.hpp"
-#include "leak_check.hpp"
+#include "hub_test.hpp"
 #include "worker.hpp"
 
 #include <cerrno>
@@ -28,24 +27,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct hub_with_stack {
-    hub_with_stack() {
-        hub::current().post([] {});
-        hub::current().run_until_idle();
-    }
-};
-
-class WaitFixture : hub_with_stack, public copse_test::leak_check {
-protected:
-    void TearDown() override {
-        hub::current().run_until_idle();
-        EXPECT_EQ(hub::current().stats().timers, 0u);
-        EXPECT_EQ(hub::current().stats().fibers, 0u);
-        leak_check::TearDown();
-    }
-
-    copse::virtual_time time;
-};
+class WaitFixture : public copse_test::hub_test {};
 
 class GreenletThatBlocks : public WaitFixture {};
 class ParkedGreenlet : public WaitFixture {};

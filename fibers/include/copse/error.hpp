@@ -134,6 +134,12 @@ struct task_done_too_often : error {
     ~task_done_too_often() override;
 };
 
+/// Thrown by `nursery::spawn` when the nursery is ending its children.
+struct nursery_closed : error {
+    using error::error;
+    ~nursery_closed() override;
+};
+
 /// Thrown in `main` when it waits and nothing can ever wake it. The text lists every parked fiber and what it waits
 /// on.
 struct would_block_forever : error {

@@ -168,7 +168,7 @@ struct fiber_access {
     static fiber<R> adopt(greenlet handle) noexcept {
         return fiber<R>(std::move(handle));
     }
-    template <class Handle>
+    template <class Handle = any_fiber>
     static Handle share(fiber_core& f) noexcept {
         return Handle(handle_access::share(f));
     }

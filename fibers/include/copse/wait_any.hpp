@@ -114,7 +114,7 @@ template <class... Objects>
 ///
 ///     for (auto& f : copse::as_completed(downloads)) std::cout << f.name() << ": " << f.get() << '\n';
 template <std::derived_from<any_fiber> Handle>
-class completed_view : public std::ranges::view_interface<completed_view<Handle>> {
+class completed_view {
 public:
     class iterator {
     public:

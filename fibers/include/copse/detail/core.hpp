@@ -21,6 +21,7 @@
 namespace copse::detail {
 
 struct stack_slot;
+struct greenlet_data;
 struct interrupt;
 struct time_limit;
 class wait;
@@ -77,8 +78,9 @@ struct core : ready_node {
     core* older = nullptr;
     stack_slot* stack = nullptr;
     std::uint64_t id = 0;
-    char* label = nullptr;    // the name, NUL-terminated, owned; null: unnamed
-    void* checker = nullptr;  // what a sanitizer was told about this stack
+    char* label = nullptr;          // the name, NUL-terminated, owned; null: unnamed
+    void* checker = nullptr;        // what a sanitizer was told about this stack
+    greenlet_data* data = nullptr;  // its local and context values, owned; null: none so far
     union {
         greenlet self;  // a view of this block that is not counted: what current() refers to
     };
