@@ -129,7 +129,7 @@ bool fiber_set::kill_by(std::int64_t deadline) {
 void group::add(const any_fiber& f) {
     detail::fiber_core& block = detail::fiber_access::block(f, "add");
     if (block.is_dead() || find(block) != nullptr) return;
-    const any_fiber held = f;  // it may be asked to end at once
+    const any_fiber held = f;  // NOLINT(performance-unnecessary-copy-initialization): it may be asked to end at once
     enter(make_member(), block);
 }
 

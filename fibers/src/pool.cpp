@@ -94,7 +94,7 @@ bool pool::await_slot_by(member& m, std::int64_t deadline) {
 
 void pool::add(const any_fiber& f) {
     detail::attend();
-    const any_fiber held = f;
+    const any_fiber held = f;  // NOLINT(performance-unnecessary-copy-initialization): whoever runs meanwhile may drop `f`
     detail::fiber_core& block = detail::fiber_access::block(held, "add");
     if (block.is_dead() || find(block) != nullptr) return;
     admission(*this).admit(block, false);
@@ -102,7 +102,7 @@ void pool::add(const any_fiber& f) {
 }
 
 bool pool::try_add(const any_fiber& f) {
-    const any_fiber held = f;
+    const any_fiber held = f;  // NOLINT(performance-unnecessary-copy-initialization): whoever runs meanwhile may drop `f`
     detail::fiber_core& block = detail::fiber_access::block(held, "try_add");
     if (find(block) != nullptr) return true;
     if (block.is_dead() || full()) return false;
