@@ -94,7 +94,8 @@ bool pool::await_slot_by(member& m, std::int64_t deadline) {
 
 void pool::add(const any_fiber& f) {
     detail::attend();
-    const any_fiber held = f;  // NOLINT(performance-unnecessary-copy-initialization): whoever runs meanwhile may drop `f`
+    // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): whoever runs meanwhile may drop `f`
+    const any_fiber held = f;
     detail::fiber_core& block = detail::fiber_access::block(held, "add");
     if (block.is_dead() || find(block) != nullptr) return;
     admission(*this).admit(block, false);
@@ -102,7 +103,8 @@ void pool::add(const any_fiber& f) {
 }
 
 bool pool::try_add(const any_fiber& f) {
-    const any_fiber held = f;  // NOLINT(performance-unnecessary-copy-initialization): whoever runs meanwhile may drop `f`
+    // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): whoever runs meanwhile may drop `f`
+    const any_fiber held = f;
     detail::fiber_core& block = detail::fiber_access::block(held, "try_add");
     if (find(block) != nullptr) return true;
     if (block.is_dead() || full()) return false;
