@@ -30,7 +30,9 @@ void start_after(hub_core& hub, fiber_core& f, std::unique_ptr<delayed_start> st
 
 }  // namespace
 
-void start_held(fiber_core& f) noexcept { start_now(*f.delay); }
+void start_held(fiber_core& f) noexcept {
+    if (f.delay != nullptr) start_now(*f.delay);  // else it was started by hand
+}
 
 void file_fiber(fiber_core& f, const core_ops& ops, const spawn_options* with, source_site site, std::int64_t delay) {
     hub_core& hub = hub_core::here();
@@ -77,6 +79,13 @@ detail::fiber_core& any_fiber::block(const char* operation) const {
     return static_cast<detail::fiber_core&>(c);
 }
 
+void any_fiber::start() const {
+    detail::fiber_core& f = block("start");
+    if (f.delay == nullptr) return;
+    if (f.delay->armed()) detail::this_thread.hub->timers.cancel(*f.delay);
+    detail::start_held(f);
+}
+
 bool any_fiber::ready() const { return block("ready").is_dead(); }
 
 bool any_fiber::killed() const { return block("killed").marked(detail::mark_killed); }
@@ -118,6 +127,7 @@ void any_fiber::request_kill(std::exception_ptr exception) const {
 bool any_fiber::kill_by(std::exception_ptr exception, std::int64_t deadline) const {
     using namespace detail;
     fiber_core& f = block("kill");
+    const greenlet held = handle_;  // what ends meanwhile may be what holds ours
     if (f.is_dead()) return true;
     ask_for_kill(f, std::move(exception));
     if (f.is_dead()) return true;

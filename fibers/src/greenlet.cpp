@@ -127,6 +127,10 @@ void abort_asked(const greenlet& consumer) noexcept {
     std::abort();
 }
 
+void throw_what_is_pending() {
+    if ((this_thread.current->attention & attend_interrupt) != 0) attend_now();
+}
+
 void throw_null_callable(const char* operation) {
     throw null_callable(std::string(operation) + ": the callable is null");
 }

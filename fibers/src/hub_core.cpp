@@ -41,8 +41,9 @@ hub_core::~hub_core() {
         ready_node* node = std::exchange(first_, first_->next_ready);
         if (reinterpret_cast<std::uintptr_t>(node->frame) == frame_of_callback) {
             delete static_cast<callback*>(node);
-        } else if (static_cast<core*>(node)->is_dead()) {
-            release(*static_cast<core*>(node));  // killed before it started
+        } else if (reinterpret_cast<std::uintptr_t>(node->frame) != frame_of_turn_mark) {
+            core& c = static_cast<core&>(*node);
+            if (c.is_dead()) release(c);  // killed before it started
         }
     }
     while (callbacks_ != nullptr) delete static_cast<callback*>(std::exchange(callbacks_, callbacks_->next_ready));
@@ -56,6 +57,15 @@ hub_core& hub_core::make() {
     thread_state& state = thread_state::here();
     state.own_hub(std::make_unique<hub_core>(state));
     return *this_thread.hub;
+}
+
+turn_mark::turn_mark(hub_core& hub, wait& ends) noexcept : hub_(hub), ends_(ends) {
+    frame = reinterpret_cast<void*>(frame_of_turn_mark);
+    hub.push(*this);
+}
+
+turn_mark::~turn_mark() {
+    if (queued_) hub_.unpush(*this);
 }
 
 void hub_core::unpush(ready_node& node) noexcept {
@@ -79,6 +89,9 @@ core& hub_core::prepare(ready_node& without_frame) noexcept {
         core* to = static_cast<core*>(node);
         if (reinterpret_cast<std::uintptr_t>(node->frame) == frame_of_callback) {
             to = prepare_callback(static_cast<callback&>(*node));
+        } else if (reinterpret_cast<std::uintptr_t>(node->frame) == frame_of_turn_mark) {
+            static_cast<turn_mark&>(*node).reached();
+            to = nullptr;
         } else if (node->frame == nullptr) {
             to = to->is(trait_fiber) ? prepare_fiber(static_cast<fiber_core&>(*to)) : prepare_messenger(*to);
         }
@@ -255,6 +268,8 @@ void hub_core::shuffle_ready() noexcept {
     std::uniform_int_distribution<std::size_t> pick(0, count_ready() - 1);
     ready_node** at = &first_;
     for (std::size_t skip = pick(*dice_); skip != 0; --skip) at = &(*at)->next_ready;
+    // A mark that is not the first has not been reached: those before it have not had their turn.
+    if (reinterpret_cast<std::uintptr_t>((*at)->frame) == frame_of_turn_mark) at = &first_;
     ready_node& chosen = **at;
     unpush(chosen);
     chosen.next_ready = first_;

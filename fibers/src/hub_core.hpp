@@ -38,8 +38,29 @@ struct hub_door {
     std::atomic<std::size_t> holders{0};
 };
 
-/// Frames at or below this mean: look closer before jumping.
+/// Frames that are none: callbacks, and marks in the ready queue. At or below the last: look closer before jumping.
 inline constexpr std::uintptr_t frame_of_callback = 1;
+inline constexpr std::uintptr_t frame_of_turn_mark = 2;
+
+/// Stands in the ready queue behind all who were ready when it came. When its turn comes, a wait that nobody has completed times
+/// out.
+class turn_mark : public ready_node {
+public:
+    turn_mark(hub_core& hub, wait& ends) noexcept;
+    turn_mark(const turn_mark&) = delete;
+    turn_mark& operator=(const turn_mark&) = delete;
+    ~turn_mark();
+
+    void reached() noexcept {
+        queued_ = false;
+        complete(ends_, cause::timed_out);
+    }
+
+private:
+    hub_core& hub_;
+    wait& ends_;
+    bool queued_ = true;
+};
 
 struct hub_core : hub {
     explicit hub_core(thread_state& of);
@@ -67,6 +88,8 @@ struct hub_core : hub {
             return next_by_turn();
         return take(*node);
     }
+
+    bool has_ready() const noexcept { return first_ != nullptr; }
 
     /// Takes back a greenlet that was made ready. Linear; for kills.
     void unpush(ready_node& node) noexcept;
@@ -135,7 +158,7 @@ private:
             __builtin_prefetch(static_cast<char*>(after->frame) + 64);
             __builtin_prefetch(after->next_ready);
         }
-        if (reinterpret_cast<std::uintptr_t>(node.frame) <= frame_of_callback) [[unlikely]]
+        if (reinterpret_cast<std::uintptr_t>(node.frame) <= frame_of_turn_mark) [[unlikely]]
             return prepare(node);
         return static_cast<core&>(node);
     }

@@ -1,10 +1,11 @@
 #include <copse/joinable_queue.hpp>
 
+#include <algorithm>
+
 namespace copse::detail {
 
 void task_ledger::done(std::size_t items) noexcept {
-    if (items == 0) return;
-    unfinished_ -= items;
+    unfinished_ -= std::min(items, unfinished_);  // some may have been reported before they were got
     if (unfinished_ != 0) return;
     while (wait* w = joiners_.front()) complete(*w, cause::satisfied);
 }

@@ -63,7 +63,9 @@ void tell_end(fiber_core& f) noexcept {
 }
 
 void finish_unstarted(fiber_core& f) noexcept {
-    mark_dead(*f.owner, f);  // first: what the callable destroys may ask for this kill again, or park
+    const greenlet held =
+        handle_access::share(f);  // what is destroyed here may park, and the ready queue come to it meanwhile
+    mark_dead(*f.owner, f);       // first: what the callable destroys may ask for this kill again, or park
     f.ops->drop_callable(f);
     end_data(f);
     const bool delayed = f.delay != nullptr;
@@ -146,6 +148,7 @@ departure live_as_fiber(thread_state& state, core& first) {
         end_data(f);
         mark_dead(state, f);
         tell_end(f);
+        end_data(f);  // what was made since
         const std::uint32_t request = f.stack_request;
         if (f.refs.load(std::memory_order_relaxed) != 1) {
             f.stack = nullptr;

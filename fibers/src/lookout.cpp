@@ -1,6 +1,7 @@
 #include <copse/detail/lookout.hpp>
 
 #include <algorithm>
+#include <string>
 
 #include <copse/wait_any.hpp>
 
@@ -20,6 +21,8 @@ std::optional<std::size_t> lookout::next(std::int64_t deadline) {
     attend();
     if (watched_ == 0) return std::nullopt;
     if (ready_.empty()) {
+        if (parked_ != nullptr)
+            throw concurrent_use(std::string(kind_) + ": another fiber waits for the next one already");
         wait w(kind_, this, gain::nothing);
         const struct parked_here {
             parked_here(lookout& l, wait& w) noexcept : of(l) { of.parked_ = &w; }

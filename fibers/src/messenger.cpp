@@ -27,7 +27,7 @@ struct letter {
         if (!is_suspended_by_hand(c)) return;
         if (error == nullptr) error = take_pending(c);
         if (error == nullptr) return;
-        greenlet::current().set_parent(receiver);
+        this_thread.current->self.set_parent(receiver);  // current() would look at the mail, and perhaps switch
         throw death_by{std::move(error)};
     }
 };

@@ -69,7 +69,9 @@ nursery::nursery() : fiber_set("nursery"), parent_(attentive_current()) { failur
 nursery::~nursery() = default;
 
 void nursery::require_open() const {
-    if (closing_) throw nursery_closed("spawn: the nursery is ending its children");
+    if (!closing_) return;
+    detail::attend();  // whoever is being ended by this hears of that
+    throw nursery_closed("spawn: the nursery is ending its children");
 }
 
 fiber_set::new_member nursery::make_child() {
@@ -114,7 +116,7 @@ void nursery::unwind() {
     cancel();
     {
         const shield keep;
-        wait_empty(joiners_, detail::never);
+        while (!empty()) wait_empty(joiners_, detail::never);  // not only the first moment of emptiness
     }
     if (!interrupted) {
         if (failures_.size() == 1 && !from_child) return;  // the body's own: it goes on

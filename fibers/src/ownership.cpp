@@ -7,33 +7,44 @@
 namespace copse::detail {
 
 struct ownership::claim final : wait {
-    claim(const char* kind, const void* object, bool again) noexcept
-        : wait(kind, object, gain::something), is_firm(again) {}
+    claim(const char* kind, const void* object, bool again, std::size_t& due) noexcept
+        : wait(kind, object, gain::something), is_firm(again), due_(due) {}
+    ~claim() {
+        if (made_ready_) --due_;
+    }
+
+    void make_ready() noexcept {
+        made_ready_ = true;
+        ++due_;
+        complete(*this, cause::satisfied);
+    }
+
     const bool is_firm;   // it has been robbed before
     bool robbed = false;  // since it was handed over
+
+private:
+    bool made_ready_ = false;
+    std::size_t& due_;
 };
 
 bool ownership::wait_by(const char* what, const void* on, std::int64_t deadline) {
     if (owner_ == this_thread.current->id)
         throw self_deadlock(std::string(what) + ": locked again by its owner, which would wait for itself");
     for (bool again = false;; again = true) {
-        claim mine(what, on, again);
+        claim mine(what, on, again, due_);
         again ? waiting_.push_front(mine) : waiting_.push_back(mine);
         if (park(mine, deadline) != cause::satisfied) return false;
         if (granted_ == &mine) granted_ = nullptr;
         if (!mine.robbed) return true;
-        --robbed_;
         attend();
         if (try_take()) return true;
     }
 }
 
 bool ownership::take_back() {
-    const std::uint64_t me = current_id();
-    if (granted_ == nullptr || granted_->is_firm || giver_ == me || owner_ == me) return false;
+    if (granted_ == nullptr || granted_->is_firm || giver_ == current_id()) return false;
     granted_->robbed = true;
     granted_ = nullptr;
-    ++robbed_;
     return true;
 }
 
@@ -41,7 +52,12 @@ void ownership::hand_to_first() noexcept {
     giver_ = this_thread.current->id;
     granted_ = static_cast<claim*>(waiting_.front());
     owner_ = granted_->who->id;
-    complete(*granted_, cause::satisfied);
+    granted_->make_ready();
+}
+
+void ownership::dissolve() noexcept {
+    owner_ = 0;
+    while (wait* first = waiting_.front()) static_cast<claim*>(first)->make_ready();
 }
 
 void throw_not_owner(const char* what) {

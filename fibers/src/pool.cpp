@@ -43,6 +43,8 @@ void pool::admission::admit(detail::fiber_core& f, bool fresh) noexcept {
     m.held = fresh && !m.has_slot;
     if (!m.has_slot) pool_.line_.push_back(m);
     pool_.enter(std::move(room_), f);
+    // One may have become free while the callable was copied.
+    if (!pool_.line_.empty() && pool_.take_slot()) give_slot_to(static_cast<member&>(*pool_.line_.front()));
 }
 
 bool pool::take_slot() noexcept {

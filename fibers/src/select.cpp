@@ -39,7 +39,8 @@ public:
 
     void line_up() noexcept {
         for (select_case* c : cases_) {
-            if (c->look() == chance::later) c->line_up();
+            // `now` is ourselves, in line for another case of the same channel.
+            if (c->look() != chance::none) c->line_up();
         }
     }
 

@@ -109,8 +109,13 @@ void task_line::abandon() noexcept {
     if (!begun()) return;
     ask_to_end(reader_);
     await_end(reader_);  // first: nothing is started from here on
-    under_way_.for_each([](const task_place& p) { ask_to_end(any_fiber(static_cast<const task&>(p).work)); });
-    while (task_place* place = under_way_.front()) await_end(take(static_cast<task&>(*place)));
+    ring<task_place> asked;
+    while (task_place* place = under_way_.front()) {
+        place->unlink();
+        asked.push_back(*place);
+        ask_to_end(any_fiber(static_cast<task&>(*place).work));  // it may end in here, and move to finished_
+    }
+    while (task_place* place = asked.front()) await_end(take(static_cast<task&>(*place)));
 }
 
 }  // namespace copse::detail

@@ -226,7 +226,7 @@ void thread_state::end() noexcept {
         }
         end_data(main);
         end_data(hub_greenlet);
-    } while (newest_ != nullptr || has_dropped());
+    } while (newest_ != nullptr || has_dropped() || main.data != nullptr);
     drop_limits(main);
     trace = nullptr;
     on_error = nullptr;

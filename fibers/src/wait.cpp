@@ -30,6 +30,9 @@ void time_out(timer& t) { complete(static_cast<wait&>(t), cause::timed_out); }
     std::rethrow_exception(std::move(error));
 }
 
+// It was given something, which must not be lost: what is pending waits for the next wait.
+bool has_gained_by(const wait& w) noexcept { return w.ended == cause::satisfied && w.acquires == gain::something; }
+
 // Leaves the stack until this greenlet is taken from the ready queue.
 [[gnu::always_inline]] inline void leave(hub_core& hub, core& self) {
     const int error_number = *this_thread.error_number;  // belongs to the thread: kept across
@@ -73,17 +76,22 @@ cause park(wait& w, std::int64_t deadline) {
     core& self = *w.who;
     self.waiting = &w;
     w.since = hub.looked_at;
-    if (deadline != never) {
-        w.fire = &time_out;
-        hub.timers.arm(w, deadline);
+    if (deadline == after_one_turn && hub.has_ready()) {
+        const turn_mark behind_all(hub, w);
+        leave(hub, self);
+    } else {
+        if (deadline != never) {
+            w.fire = &time_out;
+            hub.timers.arm(w, deadline);
+        }
+        leave(hub, self);
     }
-    leave(hub, self);
     self.waiting = nullptr;
     if (w.ended == cause::satisfied && (w.acquires == gain::something || self.attention == 0)) [[likely]]
         return w.ended;
     if (w.by != nullptr) note_thrown(self, *w.by);
     if (w.error != nullptr) std::rethrow_exception(std::move(w.error));
-    if (self.interrupts != nullptr && w.acquires == gain::nothing && may_interrupt(self)) throw_first_interrupt(self);
+    if (self.interrupts != nullptr && !has_gained_by(w) && may_interrupt(self)) throw_first_interrupt(self);
     return w.ended;
 }
 

@@ -201,6 +201,45 @@ TEST_F(FiberSpawn, ManyThatNeverParkShareOneStack) {
     EXPECT_LE(most, before + 1);
 }
 
+TEST_F(FiberSpawn, OneThatIsNotStartedWaitsForItsStart) {
+    const auto f = spawn({.name = "held", .start = false}, [this] { log("ran"); });
+    sleep(1h);
+    EXPECT_EQ(log.text(), "");
+    EXPECT_FALSE(f.join_for(1h));
+    f.start();
+    f.start();
+    EXPECT_EQ(log.text(), "");
+    f.join();
+    f.start();
+    EXPECT_EQ(log.text(), "ran");
+    const auto killed = spawn({.start = false}, [this] { log("never"); });
+    killed.kill();
+    killed.start();
+    yield();
+    EXPECT_TRUE(killed.killed());
+    EXPECT_EQ(log.text(), "ran");
+}
+
+TEST_F(FiberSpawn, StartBringsADelayedOneForward) {
+    const auto f = spawn_after(1h, [this] { log("ran"); });
+    f.start();
+    f.join();
+    EXPECT_EQ(time.elapsed(), 0h);
+    EXPECT_EQ(hub::current().stats().timers, 0u);
+}
+
+TEST_F(FiberSpawn, AtAPointInTime) {
+    const auto start = copse::clock::now();
+    const auto f = copse::spawn_at(
+        start + 2h, [this](int n) { log("ran", n); }, 1);
+    const auto past = copse::spawn_at(start - 2h, [this] { log("past"); });
+    const auto never = copse::spawn_at(copse::clock::time_point::max(), [] {});
+    copse::join_all(f, past);
+    EXPECT_EQ(log.text(), "past ran1");
+    EXPECT_EQ(time.elapsed(), 2h);
+    never.kill();
+}
+
 // rule 18
 TEST_F(FiberSpawn, AKillBeforeADelayedStartLeavesNoTimer) {
     const auto f = spawn_after(1h, [this] { log("ran"); });

@@ -29,6 +29,9 @@ namespace detail {
 /// The deadline that never comes.
 inline constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
+/// The deadline that comes when all who are ready now have had their turn (decision 7).
+inline constexpr std::int64_t after_one_turn = 0;
+
 [[noreturn]] void throw_not_a_number();
 
 /// A span in nanoseconds that no unit overflows: the years of a calendar reach further than 64 bits of nanoseconds do.
@@ -55,9 +58,11 @@ std::int64_t length_of(std::chrono::duration<Rep, Period> length) {
 /// When something of this length that begins now ends. Reads the clock unless the answer does not need it.
 std::int64_t deadline_in(std::int64_t length) noexcept;
 
+inline std::int64_t deadline_of_length(std::int64_t ns) noexcept { return ns == 0 ? after_one_turn : deadline_in(ns); }
+
 template <class Rep, class Period>
 std::int64_t deadline_after(std::chrono::duration<Rep, Period> length) {
-    return deadline_in(length_of(length));
+    return deadline_of_length(length_of(length));
 }
 
 /// A point of the hub's clock or of the steady clock is meant as it is; that of any other is converted by what is left of it.
@@ -75,6 +80,15 @@ std::int64_t deadline_at(std::chrono::time_point<Clock, Duration> when) {
         if (wide_ns(when.time_since_epoch()) >= 9.2e18L) return never;
         return deadline_in(length_of(when - now));
     }
+}
+
+/// How long it is until then; 0 if it has passed.
+template <class Clock, class Duration>
+std::int64_t length_until(std::chrono::time_point<Clock, Duration> when) {
+    const std::int64_t deadline = deadline_at(when);
+    const std::int64_t now = clock::now().time_since_epoch().count();
+    if (deadline == never) return never;
+    return deadline > now ? deadline - now : 0;
 }
 
 }  // namespace detail

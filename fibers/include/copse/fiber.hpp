@@ -32,6 +32,7 @@ namespace copse {
 struct spawn_options {
     std::string name{};          ///< for messages
     std::size_t stack_size = 0;  ///< bytes that can be used, rounded up; 0: `default_stack_size`
+    bool start = true;           ///< false: only `fiber::start` makes it ready
     source_site site = source_site::current();
 };
 
@@ -80,6 +81,10 @@ public:
     bool kill_for(std::chrono::duration<Rep, Period> length) const {
         return kill_by(nullptr, detail::deadline_after(length));
     }
+
+    /// Makes ready what was spawned with `start = false`, or for later, right away. On any other it does nothing, also when it
+    /// has finished. One that is never started is kept, unstarted, until its thread ends.
+    void start() const;
 
     /// Asks for the kill and does not wait.
     void request_kill() const { request_kill(nullptr); }
@@ -413,7 +418,8 @@ auto spawn(F&& f, A&& a, B&& b, C&& c, More&&... more) {
 template <class F, class... Args>
     requires(detail::fiber_callable<F, Args...>)
 auto spawn(const spawn_options& with, F&& f, Args&&... args) {
-    return detail::make_fiber(&with, with.site, 0, std::forward<F>(f), std::forward<Args>(args)...);
+    return detail::make_fiber(&with, with.site, with.start ? 0 : detail::never, std::forward<F>(f),
+                              std::forward<Args>(args)...);
 }
 
 /// The fiber becomes ready when `length` is over; a kill before that ends it unstarted.
@@ -427,6 +433,14 @@ template <class Rep, class Period, class F, class A, class... More>
 auto spawn_after(std::chrono::duration<Rep, Period> length, F&& f, A&& a, More&&... more) {
     return detail::make_fiber(nullptr, source_site(), detail::length_of(length), std::forward<F>(f), std::forward<A>(a),
                               std::forward<More>(more)...);
+}
+
+/// The fiber becomes ready at `when`, or at once if that has passed.
+template <class Clock, class Duration, class F, class... Args>
+    requires(detail::fiber_callable<F, Args...>)
+auto spawn_at(std::chrono::time_point<Clock, Duration> when, F&& f, Args&&... args) {
+    return detail::make_fiber(nullptr, source_site(), detail::length_until(when), std::forward<F>(f),
+                              std::forward<Args>(args)...);
 }
 
 /// Lets every other ready greenlet run once. Acquires nothing: a kill that came meanwhile is thrown.

@@ -33,6 +33,7 @@
 #include <copse/semaphore.hpp>
 #include <copse/shared_mutex.hpp>
 #include <copse/stack.hpp>
+#include <copse/thread_pool.hpp>
 #include <copse/timeout.hpp>
 #include <copse/trace.hpp>
 #include <copse/typed_greenlet.hpp>

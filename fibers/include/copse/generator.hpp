@@ -17,6 +17,7 @@ namespace copse {
 
 namespace detail {
 [[noreturn]] void abort_asked(const greenlet& consumer) noexcept;
+void throw_what_is_pending();
 }  // namespace detail
 
 /// A lazy sequence of T, made by a body on its own stack: it may yield from nested calls, and an inner generator's body may yield
@@ -56,15 +57,24 @@ public:
     /// Exhausted from the start.
     generator() noexcept = default;
 
+    /// Aborts with a message if a greenlet waits in `next` of either.
+    generator(generator&& other) noexcept : state_(other.give_away()) {}
+    generator& operator=(generator&& other) noexcept {
+        abandon();
+        state_ = other.give_away();
+        return *this;
+    }
+    ~generator() { abandon(); }
+
     /// Nothing of the body runs before the first item is asked for.
     /// Throws:  null_callable; std::bad_alloc; what moving the body throws.
     template <class F>
         requires(std::is_invocable_v<std::decay_t<F>&, yielder>)
     explicit generator(F&& body) {
         if (detail::is_null(body)) throw null_callable("generator: the body is null");
-        state_ = std::make_unique<state>();
-        state_->inside = greenlet(
-            [s = state_.get(), body = std::decay_t<F>(std::forward<F>(body))]() mutable { body(yielder(*s)); });
+        state_ = std::make_shared<state>();
+        state_->inside =
+            greenlet([s = state_, body = std::decay_t<F>(std::forward<F>(body))]() mutable { body(yielder(*s)); });
     }
 
     /// Runs the body to its next yield.
@@ -109,29 +119,38 @@ public:
     std::default_sentinel_t end() const noexcept { return {}; }
 
 private:
+    // Held by the generator and by the body, which may live on for a while when it has been told to end.
     struct state {
-        state() = default;
-        state(const state&) = delete;
-        state& operator=(const state&) = delete;
-        ~state() {
-            if (consumer != nullptr) detail::abort_asked(*consumer);
-        }
-
         In yield(T& yielded) {
+            if (abandoned) throw greenlet_exit();
             if (consumer == nullptr) throw error("generator: yield while no consumer waits for an item");
             item = &yielded;
-            suspended = &greenlet::current();
+            suspended = weak_greenlet(greenlet::current());
             std::exchange(consumer, nullptr)->switch_to();
             return std::exchange(sent, In());
         }
 
-        greenlet inside;                      // the body
-        const greenlet* suspended = nullptr;  // who yielded last: the body, or an inner generator's
-        const greenlet* consumer = nullptr;   // who waits for the next item; null while suspended
-        T* item = nullptr;                    // on the stack that yielded
+        greenlet inside;                     // the body
+        weak_greenlet suspended;             // who yielded last: the body, or an inner generator's
+        const greenlet* consumer = nullptr;  // who waits for the next item; null while suspended
+        T* item = nullptr;                   // on the stack that yielded
         In sent{};
         bool begun = false;
+        bool abandoned = false;  // by its generator
     };
+
+    std::shared_ptr<state> give_away() noexcept {
+        if (state_ != nullptr && state_->consumer != nullptr) detail::abort_asked(*state_->consumer);
+        return std::move(state_);
+    }
+
+    // Dropping its last handle ends the body.
+    void abandon() noexcept {
+        const std::shared_ptr<state> s = give_away();
+        if (s == nullptr) return;
+        s->abandoned = true;
+        const greenlet last = std::exchange(s->inside, greenlet());
+    }
 
     std::optional<T> take(In sent) {
         if (!advance(std::move(sent))) return std::nullopt;
@@ -143,13 +162,16 @@ private:
         if (state_ == nullptr) return false;
         state& s = *state_;
         if (s.consumer != nullptr) throw error("generator: asked for an item from inside itself");
+        detail::throw_what_is_pending();  // it would not reach a consumer that is suspended by hand
+        const greenlet& asks = greenlet::current();
+        if (s.inside.parent() != asks) s.inside.set_parent(asks);  // its end comes to whoever asks
         s.sent = std::move(sent);
         s.item = nullptr;
-        s.consumer = &greenlet::current();
-        if (s.inside.parent() != *s.consumer) s.inside.set_parent(*s.consumer);  // its end comes to whoever asks
-        const greenlet& into = s.begun ? *std::exchange(s.suspended, nullptr) : s.inside;
+        s.consumer = &asks;
+        const greenlet into = s.begun ? std::exchange(s.suspended, weak_greenlet()).lock() : s.inside;
         s.begun = true;
         try {
+            if (into.empty()) throw error("generator: the greenlet that yielded last has ended");
             into.switch_to();
         } catch (...) {
             settle();
@@ -157,7 +179,6 @@ private:
         }
         const bool ended = s.inside.dead();
         if (settle() || ended) return state_ != nullptr;
-        state_.reset();
         throw error("generator: its consumer was entered by hand while it waited for an item");
     }
 
@@ -166,8 +187,8 @@ private:
     bool settle() {
         state& s = *state_;
         s.consumer = nullptr;
-        if (s.suspended == nullptr || s.inside.dead()) {
-            state_.reset();
+        if (s.inside.dead() || s.suspended.expired()) {
+            abandon();
             return false;
         }
         // While the body is suspended it must not keep its consumer alive, as a parent would.
@@ -175,7 +196,7 @@ private:
         return true;
     }
 
-    std::unique_ptr<state> state_;
+    std::shared_ptr<state> state_;
 };
 
 }  // namespace copse

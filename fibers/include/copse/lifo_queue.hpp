@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstddef>
-#include <deque>
+#include <iterator>
+#include <list>
+#include <type_traits>
 #include <utility>
 
 #include <copse/detail/basic_queue.hpp>
+#include <copse/detail/fifo_store.hpp>
 
 namespace copse {
 
@@ -23,11 +26,30 @@ public:
     const T& push(T& item) { return items_.emplace_back(std::move(item)); }
     T& next() noexcept { return items_.back(); }
     const T& next() const noexcept { return items_.back(); }
-    void remove_next() noexcept { items_.pop_back(); }
-    void clear() noexcept { items_.clear(); }
+    void remove_next() noexcept {
+        std::list<T> removed;
+        removed.splice(removed.begin(), items_, std::prev(items_.end()));
+    }
+    void drop_one() noexcept { remove_next(); }
 
 private:
-    std::deque<T> items_;
+    std::list<T> items_;
+};
+
+template <class T>
+    requires std::is_nothrow_move_constructible_v<T>
+class lifo_store<T> {
+public:
+    bool empty() const noexcept { return items_.empty(); }
+    std::size_t size() const noexcept { return items_.size(); }
+    const T& push(T& item) { return items_.push(item); }
+    T& next() noexcept { return items_.last(); }
+    const T& next() const noexcept { return items_.last(); }
+    void remove_next() noexcept { items_.remove_last(); }
+    void drop_one() noexcept { remove_next(); }
+
+private:
+    fifo_store<T> items_;
 };
 
 }  // namespace detail

@@ -11,8 +11,9 @@ namespace copse {
 /// so std::unique_lock, std::scoped_lock and std::lock_guard work.
 ///
 /// Unlocking hands it to the longest waiter (decision 3). What was handed to a waiter that has not run yet, another greenlet's
-/// try_lock may take back, once: without that std::lock over several would circle for ever. Its owner is a greenlet, not a thread; the end of its owner does not
-/// unlock it (rule 86). Owner thread only. Ending it while it is waited for aborts with a message.
+/// try_lock may take back, once: without that std::lock over several would circle for ever. Its owner is a greenlet, not a
+/// thread; the end of its owner does not unlock it (rule 86). Owner thread only. Ending it while it is waited for aborts with a
+/// message.
 class timed_mutex {
 public:
     timed_mutex() noexcept = default;

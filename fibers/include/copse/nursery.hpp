@@ -72,7 +72,7 @@ private:
         try {
             body();
             leave_body();
-            wait_empty(joiners_, detail::never);
+            while (!empty()) wait_empty(joiners_, detail::never);  // not only the first moment of emptiness
         } catch (...) {
             unwind();
             throw;

@@ -65,12 +65,13 @@ public:
         return std::optional<made>(queue(&with, with.site, std::forward<F>(f), std::forward<Args>(args)...));
     }
 
-    /// Returns: empty if there was no slot for `length`; the copies that were made are destroyed. A length of 0 gives the others one turn.
+    /// Returns: empty if there was no slot for `length`; the copies that were made are destroyed. A length of 0 gives the others
+    ///          one turn.
     template <class Rep, class Period, class F, class... Args>
         requires(detail::fiber_callable<F, Args...>)
     auto spawn_for(std::chrono::duration<Rep, Period> length, F&& f, Args&&... args) {
-        return spawn_by([ns = detail::length_of(length)] { return detail::deadline_in(ns); }, nullptr, source_site(),
-                        std::forward<F>(f), std::forward<Args>(args)...);
+        return spawn_by([ns = detail::length_of(length)] { return detail::deadline_of_length(ns); }, nullptr,
+                        source_site(), std::forward<F>(f), std::forward<Args>(args)...);
     }
 
     /// Makes a fiber that runs already a member, with a slot. One that is a member, or has finished: nothing.

@@ -34,10 +34,7 @@ public:
     /// Never parks.
     /// Returns: false also at `maximum_depth`.
     bool try_lock() {
-        if (depth_ == 0 || !owner_.is_mine()) {
-            if (!owner_.try_take()) return false;
-            depth_ = 0;
-        }
+        if ((depth_ == 0 || !owner_.is_mine()) && !owner_.try_take()) return false;
         if (depth_ == maximum_depth) return false;
         ++depth_;
         return true;

@@ -73,8 +73,8 @@ template <class Derived, class T, const detail::exchange_traits& Traits, class H
 /// Parks:   unless a case can happen at once; a match on a channel always does, as put and get there.
 /// Returns: the index of the case.
 /// Throws:  queue_closed if a case puts into a queue that is closed, or is closed meanwhile: then none has happened; or when no
-///          case can happen any more. What moving the item throws, or the handler. concurrent_use if a case is named twice, or
-///          is waited for by another fiber.
+///          case can happen any more. What moving the item throws, or the handler. concurrent_use if a case is
+///          waited for by another fiber, or is named twice and none could happen at once.
 /// Cost:    linear in the number of cases. Allocates nothing.
 template <detail::selectable... Cases>
     requires(sizeof...(Cases) > 0)

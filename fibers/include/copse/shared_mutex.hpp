@@ -18,8 +18,8 @@ namespace copse {
 /// killed or at its deadline, lets in those behind that can now enter.
 ///
 /// The writer is a greenlet; readers are only counted. The end of a holder does not unlock it. There is no upgrade. Owner
-/// thread only. Ending it while it is waited for aborts with a message. Three fibers or more that take several of them by std::lock
-/// in different orders may circle for ever, which mutex prevents: take them in one order.
+/// thread only. Ending it while it is waited for aborts with a message. Three fibers or more that take several of them by
+/// std::lock in different orders may circle for ever, which mutex prevents: take them in one order.
 ///
 ///     std::shared_lock reading(table_lock);       // beside other readers
 ///     std::unique_lock writing(table_lock);       // alone

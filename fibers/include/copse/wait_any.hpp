@@ -158,8 +158,9 @@ private:
 
     std::optional<std::size_t> next() {
         if (state_->wanted == 0) return std::nullopt;
+        const std::optional<std::size_t> next = state_->all.next(state_->deadline);
         --state_->wanted;
-        return state_->all.next(state_->deadline);
+        return next;
     }
 
     std::unique_ptr<state> state_;  // the view can be moved, what watches cannot

@@ -37,9 +37,7 @@ public:
     /// Returns: a copy.
     /// Throws:  queue_closed when it is closed and drained; what copying throws.
     T peek() requires std::copy_constructible<T> {
-        std::optional<T> seen = peek_by([] { return never; });
-        if (!seen) throw_drained(Traits.noun);
-        return std::move(*seen);
+        return std::move(*peek_by([] { return never; }));
     }
 
     /// Never parks.
@@ -53,19 +51,20 @@ public:
     /// Throws:  queue_closed when it is closed and drained; what copying throws.
     template <class Rep, class Period>
     std::optional<T> peek_for(std::chrono::duration<Rep, Period> length) requires std::copy_constructible<T> {
-        return this->timed(peek_by([length] { return deadline_after(length); }));
+        return peek_by([length] { return deadline_after(length); });
     }
     template <class Clock, class Duration>
     std::optional<T> peek_until(std::chrono::time_point<Clock, Duration> when) requires std::copy_constructible<T> {
-        return this->timed(peek_by([when] { return deadline_at(when); }));
+        return peek_by([when] { return deadline_at(when); });
     }
 
     /// Closes it and ends the items inside: they are got by nobody. A joinable queue counts them as done (rule 97).
     void close_and_drop() noexcept {
         this->close();
-        const std::size_t dropped = store_.size();
-        store_.clear();
-        ledger_.done(dropped);
+        while (!store_.empty()) {
+            store_.drop_one();
+            ledger_.done(1);
+        }
     }
 
     std::size_t size() const noexcept { return store_.size(); }
@@ -87,7 +86,8 @@ protected:
 private:
     friend line_base;
 
-    bool can_give() const noexcept { return !full(); }
+    // While an item ends, whose destructor may park, there is room although putters wait: it is theirs.
+    bool can_give() const noexcept { return !full() && this->putters_.empty(); }
     bool can_take() const noexcept { return !empty(); }
 
     bool give(T& item) {
@@ -95,7 +95,7 @@ private:
             hand_over(item);
             return true;
         }
-        if (full()) return false;
+        if (!can_give()) return false;
         store_.push(item);
         ledger_.came_in();
         return true;
@@ -138,13 +138,18 @@ private:
     // There is room: the longest waiting putter's item comes in. If it cannot be moved, that is the putter's failure.
     void admit_putter() noexcept {
         while (putter<T>* first = this->putters_.front()) {
+            if (full()) return;
             try {
-                store_.push(*first->item);
+                if (this->getters_.empty()) {
+                    store_.push(*first->item);
+                    ledger_.came_in();
+                } else {
+                    hand_over(*first->item);
+                }
             } catch (...) {
                 fail(*first->of, std::current_exception());
                 continue;
             }
-            ledger_.came_in();
             first->serve();
             return;
         }
@@ -154,7 +159,8 @@ private:
     std::optional<T> peek_by(Deadline deadline) {
         attend();
         std::optional<T> seen = try_peek();
-        if (seen || this->closed_) return seen;
+        if (seen) return seen;
+        if (this->closed_) throw_drained(Traits.noun);
         const std::int64_t until = deadline();
         lone<getter<T>> w(Traits.peek, static_cast<const Derived*>(this), seen);
         w.place.show = [](getter<T>& g, const T& item) noexcept {
@@ -167,6 +173,7 @@ private:
         };
         this->getters_.push_back(w.place);
         park(w, until);
+        if (line_base::outcome_of(w.place) == line_base::outcome::over) throw_drained(Traits.noun);
         return seen;
     }
 

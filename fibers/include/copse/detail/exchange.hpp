@@ -29,8 +29,12 @@ struct party : wait_link {
 
     wait* of = nullptr;
     /// How it is told that the queue was closed: takes it out of the line.
-    void (*told_closed)(party&) noexcept = [](party& p) noexcept { complete(*p.of, cause::timed_out); };
+    void (*told_closed)(party&) noexcept = [](party& p) noexcept {
+        p.closed = true;
+        complete(*p.of, cause::timed_out);
+    };
     bool served = false;
+    bool closed = false;  // the queue was, and may have ended since
 };
 
 template <class T>
@@ -127,8 +131,8 @@ public:
         if constexpr (!Traits.rendezvous) {
             if (can_take()) return derived().take();
         }
-        std::optional<T> item = get_by([] { return never; });
-        if (!item) throw_drained(Traits.noun);
+        std::optional<T> item;
+        if (get_into(item, [] { return never; }) == outcome::over) throw_drained(Traits.noun);
         return std::move(*item);
     }
 
@@ -144,11 +148,11 @@ public:
     /// Throws:  queue_closed when it is closed and drained.
     template <class Rep, class Period>
     std::optional<T> get_for(std::chrono::duration<Rep, Period> length) {
-        return timed(get_by([length] { return deadline_after(length); }));
+        return get_by([length] { return deadline_after(length); });
     }
     template <class Clock, class Duration>
     std::optional<T> get_until(std::chrono::time_point<Clock, Duration> when) {
-        return timed(get_by([when] { return deadline_at(when); }));
+        return get_by([when] { return deadline_at(when); });
     }
 
     /// No more items. Those inside can still be got; waiting getters and putters get queue_closed, and these keep their items.
@@ -196,10 +200,9 @@ protected:
             abort_waited_for(*p->of, Traits.noun);
     }
 
-    std::optional<T> timed(std::optional<T> item) const {
-        if (!item && closed_) throw_drained(Traits.noun);
-        return item;
-    }
+    /// Of a wait for an item. The queue may have ended by the time that the caller runs: only this tells how it was.
+    enum class outcome : bool { done, over };
+    static outcome outcome_of(const party& p) noexcept { return p.closed ? outcome::over : outcome::done; }
 
     ring<getter<T>> getters_;
     ring<putter<T>> putters_;
@@ -274,25 +277,28 @@ private:
         lone<putter<T>> w(Traits.put, &derived(), item);
         putters_.push_back(w.place);
         if (park(w, until) == cause::satisfied) return true;
-        require_open();
+        if (w.place.closed) throw_closed(Traits.noun);
         return false;
     }
 
     template <class Deadline>
     std::optional<T> get_by(Deadline deadline) {
         std::optional<T> item;
-        get_into(item, deadline);
+        if (get_into(item, deadline) == outcome::over) throw_drained(Traits.noun);
         return item;
     }
 
+    // Leaves `item` empty at the deadline, and when it is closed and drained.
     template <class Deadline>
-    void get_into(std::optional<T>& item, Deadline deadline) {
+    outcome get_into(std::optional<T>& item, Deadline deadline) {
         attend();
-        if (take_in_turn(item) || closed_) return;
+        if (take_in_turn(item)) return outcome::done;
+        if (closed_) return outcome::over;
         const std::int64_t until = deadline();
         lone<getter<T>> w(Traits.get, &derived(), item);
         getters_.push_back(w.place);
         park(w, until);
+        return outcome_of(w.place);
     }
 };
 

@@ -2,9 +2,8 @@
 #pragma once
 
 #include <cstddef>
-#include <deque>
+#include <list>
 #include <memory>
-#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -24,11 +23,15 @@ public:
     T& next() noexcept { return items_.front(); }
     const T& next() const noexcept { return items_.front(); }
 
-    void remove_next() noexcept { items_.pop_front(); }
-    void clear() noexcept { items_.clear(); }
+    /// Its destructor, as all of a store's items', may come back to the queue: the item is out before it runs.
+    void remove_next() noexcept {
+        std::list<T> removed;
+        removed.splice(removed.begin(), items_, items_.begin());
+    }
+    void drop_one() noexcept { remove_next(); }
 
 private:
-    std::deque<T> items_;
+    std::list<T> items_;  // a deque would end the item in its place
 };
 
 /// The same for items whose moves never throw: a ring that doubles when it is full, and keeps its memory. An item costs no
@@ -41,8 +44,8 @@ public:
     fifo_store(const fifo_store&) = delete;
     fifo_store& operator=(const fifo_store&) = delete;
     ~fifo_store() {
-        clear();
-        release();
+        while (size_ != 0) remove_next();
+        release(slots_, room_);
     }
 
     bool empty() const noexcept { return size_ == 0; }
@@ -65,8 +68,15 @@ public:
         std::destroy_at(removed);  // last: it may run code of the user's
     }
 
-    void clear() noexcept {
-        while (size_ != 0) remove_next();
+    void drop_one() noexcept { remove_next(); }
+
+    /// The other end, for who takes the newest first.
+    T& last() noexcept { return *at(size_ - 1); }
+    const T& last() const noexcept { return *at(size_ - 1); }
+    void remove_last() noexcept {
+        T* const removed = at(size_ - 1);
+        --size_;
+        std::destroy_at(removed);
     }
 
 private:
@@ -76,18 +86,14 @@ private:
     void grow() {
         const std::size_t room = room_ == 0 ? 8 : 2 * room_;
         T* const slots = std::allocator<T>().allocate(room);
-        for (std::size_t i = 0; i < size_; ++i) {
-            std::construct_at(slots + i, std::move(*at(i)));
-            std::destroy_at(at(i));
-        }
-        release();
-        slots_ = slots;
-        room_ = room;
+        for (std::size_t i = 0; i < size_; ++i) std::construct_at(slots + i, std::move(*at(i)));
+        for (std::size_t i = 0; i < size_; ++i) std::destroy_at(at(i));
+        release(std::exchange(slots_, slots), std::exchange(room_, room));
         first_ = 0;
     }
 
-    void release() noexcept {
-        if (slots_ != nullptr) std::allocator<T>().deallocate(slots_, room_);
+    static void release(T* slots, std::size_t room) noexcept {
+        if (slots != nullptr) std::allocator<T>().deallocate(slots, room);
     }
 
     T* slots_ = nullptr;

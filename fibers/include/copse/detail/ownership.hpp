@@ -49,15 +49,12 @@ public:
     }
 
     /// To nobody, and all who wait go on without it: they must know why. Never parks.
-    void dissolve() noexcept {
-        owner_ = 0;
-        while (wait* first = waiting_.front()) complete(*first, cause::satisfied);
-    }
+    void dissolve() noexcept;
 
     /// For destructors.
     void must_not_be_waited_for(const char* what) const noexcept {
         detail::must_not_be_waited_for(waiting_, what);
-        if (robbed_ != 0) [[unlikely]]
+        if (due_ != 0) [[unlikely]]
             abort_watched(what);
     }
 
@@ -72,7 +69,7 @@ private:
     std::uint64_t giver_ = 0;   // id of the one that handed it over last
     claim* granted_ = nullptr;  // of whom it was handed to, until that one runs
     wait_list waiting_;         // all of them claims
-    std::size_t robbed_ = 0;    // those who have not run since it was taken from them
+    std::size_t due_ = 0;       // those who were made ready and have not run since
 };
 
 /// Why an unlock is refused.

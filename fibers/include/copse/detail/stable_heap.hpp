@@ -42,9 +42,8 @@ public:
     void prepare_removal() { hole_ = place_without_first(); }
     void remove_next() noexcept { remove_first(hole_); }
 
-    void clear() noexcept {
-        while (count_ != 0) entries_[--count_].slot->reset();
-    }
+    /// Any of them, without a comparison.
+    void drop_one() noexcept { end_item(entries_[--count_]); }
 
 private:
     struct entry {
@@ -61,9 +60,19 @@ private:
         return entries_[a].arrival < entries_[b].arrival && !less_(item_at(a), item_at(b));
     }
 
+    // There is room in entries_ for every slot, also for one that is out of it while its item ends.
     void add_slot() {
-        entries_.reserve(entries_.size() + 1 > entries_.capacity() ? 2 * entries_.size() + 8 : 0);
+        entries_.reserve(slots_.size() + 1 > entries_.capacity() ? 2 * slots_.size() + 8 : 0);
         entries_.push_back({&slots_.emplace_back(), 0});
+    }
+
+    // Ends the item of the entry that was at count_. Its destructor may come back to the queue: until it is over the slot is
+    // neither in use nor free.
+    void end_item(entry gone) noexcept {
+        entries_[count_] = entries_.back();
+        entries_.pop_back();
+        gone.slot->reset();
+        entries_.push_back(gone);
     }
 
     // Where the last entry would come to stand if the first were taken away.
@@ -85,8 +94,7 @@ private:
             std::swap(moving, entries_[at]);
             if (at == 0) break;
         }
-        moving.slot->reset();
-        entries_[count_] = moving;
+        end_item(moving);
     }
 
     std::deque<std::optional<T>> slots_;

@@ -1,0 +1,190 @@
+#include <copse/thread_pool.hpp>
+
+#include <signal.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <mutex>
+#include <stdexcept>
+#include <thread>
+
+#include "hub_core.hpp"
+
+namespace copse {
+
+namespace detail {
+
+namespace {
+
+// The threads of the pool take no signals: those are for the threads that the program made.
+class signals_kept_out {
+public:
+    signals_kept_out() noexcept {
+        sigset_t all;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    signals_kept_out(const signals_kept_out&) = delete;
+    signals_kept_out& operator=(const signals_kept_out&) = delete;
+    ~signals_kept_out() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+private:
+    sigset_t before_;
+};
+
+}  // namespace
+
+// What a pool and its threads share. The threads are detached: whoever ends the pool waits for their number to be 0.
+class pool_threads : public std::enable_shared_from_this<pool_threads> {
+public:
+    explicit pool_threads(const thread_pool_options& with) : with_(with) {}
+
+    /// Parks the calling fiber until the task has run.
+    void run(const std::shared_ptr<thread_task>& task);
+
+    /// Waits until no thread is left.
+    void end() noexcept;
+
+    std::size_t size() {
+        const std::lock_guard lock(mutex_);
+        return threads_;
+    }
+    std::size_t queued() {
+        const std::lock_guard lock(mutex_);
+        return tasks_.size();
+    }
+
+private:
+    void add(const std::shared_ptr<thread_task>& task);
+    void make_thread();
+    void work() noexcept;
+    static void bring_back(std::shared_ptr<thread_task> task) noexcept;
+
+    const thread_pool_options with_;
+    std::mutex mutex_;
+    std::condition_variable work_or_end_;
+    std::condition_variable none_left_;
+    std::deque<std::shared_ptr<thread_task>> tasks_;  // waiting for a thread
+    std::size_t threads_ = 0;
+    std::size_t idle_ = 0;
+    std::atomic<std::size_t> waiting_{0};  // fibers
+    bool ending_ = false;
+};
+
+namespace {
+
+thread_local pool_threads* pool_of_this_thread = nullptr;
+
+}  // namespace
+
+void pool_threads::run(const std::shared_ptr<thread_task>& task) {
+    attend();
+    if (pool_of_this_thread == this) return task->run();
+    task->home_ = hub::current().handle();
+    wait w("thread_pool", this, gain::something);
+    task->waiter_ = &w;
+    // Whatever ends the wait, the task may outlive it.
+    const struct waiting {
+        waiting(pool_threads& p, thread_task& t) noexcept : pool(p), task(t) { ++pool.waiting_; }
+        waiting(const waiting&) = delete;
+        waiting& operator=(const waiting&) = delete;
+        ~waiting() {
+            task.waiter_ = nullptr;
+            --pool.waiting_;
+        }
+        pool_threads& pool;
+        thread_task& task;
+    } here(*this, *task);
+    add(task);
+    park(w);
+}
+
+void pool_threads::add(const std::shared_ptr<thread_task>& task) {
+    const std::lock_guard lock(mutex_);
+    tasks_.push_back(task);
+    if (idle_ < tasks_.size() && threads_ < with_.threads) {
+        try {
+            make_thread();
+        } catch (...) {
+            if (threads_ != 0) return;  // one of those that there are will come to it
+            tasks_.pop_back();
+            throw;
+        }
+    }
+    work_or_end_.notify_one();
+}
+
+void pool_threads::make_thread() {
+    const signals_kept_out inherited;
+    std::thread([self = shared_from_this()] { self->work(); }).detach();
+    ++threads_;
+}
+
+void pool_threads::work() noexcept {
+    pthread_setname_np(pthread_self(), "copse-pool");
+    pool_of_this_thread = this;
+    std::unique_lock lock(mutex_);
+    for (;;) {
+        ++idle_;
+        const bool woken = work_or_end_.wait_for(lock, with_.idle, [this] { return ending_ || !tasks_.empty(); });
+        --idle_;
+        if (!woken || tasks_.empty()) break;
+        auto task = std::move(tasks_.front());
+        tasks_.pop_front();
+        lock.unlock();
+        task->run();
+        bring_back(std::move(task));
+        lock.lock();
+    }
+    --threads_;
+    if (threads_ == 0) none_left_.notify_all();
+}
+
+// A post is ordered, and wakes the hub; if the hub has ended nobody waits.
+void pool_threads::bring_back(std::shared_ptr<thread_task> task) noexcept {
+    const hub_handle home = std::move(task->home_);
+    try {
+        home.post([done = std::move(task)] {
+            if (done->waiter_ != nullptr) complete(*done->waiter_, cause::satisfied);
+        });
+    } catch (const thread_exited&) {  // nobody is left to be told
+    }
+}
+
+void pool_threads::end() noexcept {
+    if (waiting_ != 0) {
+        std::fputs("copse: a thread_pool ended while a fiber waits for it\n", stderr);
+        std::abort();
+    }
+    std::unique_lock lock(mutex_);
+    ending_ = true;
+    const auto forgotten = std::exchange(tasks_, {});
+    work_or_end_.notify_all();
+    none_left_.wait(lock, [this] { return threads_ == 0; });
+    lock.unlock();
+}
+
+}  // namespace detail
+
+thread_pool::thread_pool(const thread_pool_options& with) {
+    if (with.threads == 0) throw std::invalid_argument("thread_pool: without threads nothing would ever run");
+    threads_ = std::make_shared<detail::pool_threads>(with);
+}
+
+thread_pool::~thread_pool() { threads_->end(); }
+
+void thread_pool::run(std::shared_ptr<detail::thread_task> task) { threads_->run(task); }
+
+std::size_t thread_pool::size() const { return threads_->size(); }
+
+std::size_t thread_pool::queued() const { return threads_->queued(); }
+
+thread_pool& thread_pool::common() {
+    static auto* const all = new thread_pool();  // its threads may run to the very end of the process
+    return *all;
+}
+
+}  // namespace copse
