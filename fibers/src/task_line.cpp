@@ -26,6 +26,7 @@ void ask_to_end(const any_fiber& f) noexcept {
 
 void await_end(const any_fiber& f) noexcept {
     if (f.empty() || f.ready()) return;
+    if ((this_thread.current->attention & attend_hub) != 0) return;  // there nobody can wait: it ends without us
     const shield keep;
     f.join();
 }

@@ -162,7 +162,7 @@ void abort_waited_for(const wait& first, const char* ended) noexcept {
 }
 
 void abort_watched(const char* ended) noexcept {
-    std::fprintf(stderr, "copse: a %s ended while a fiber watches it\n", ended);
+    std::fprintf(stderr, "copse: a %s ended while a fiber watches it, or has not run since it was let go on\n", ended);
     std::abort();
 }
 
