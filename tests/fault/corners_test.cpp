@@ -240,7 +240,6 @@ TEST_F(Corner, AGeneratorAskedFromBelowItsOwnBodyRefusesAndGoesOn) {
 }
 
 TEST_F(Corner, AGeneratorWhoseYielderWasEndedSaysSo) {
-    std::optional<copse::generator<int>::yielder> give;
     copse::greenlet helper;
     copse::generator<int> numbers([&](auto yield) {
         helper = copse::greenlet([yield] { yield(1); });
