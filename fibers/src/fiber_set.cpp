@@ -1,5 +1,5 @@
-// Invariants: a member is in one of the two rings and in its fiber's observers, from enter() to let_go(); it is not touched after
-// its fiber has been asked to end, which may be what ends it.
+// Invariants: a member is in one of the two rings and in its fiber's observers, from enter() to let_go(); it is not touched
+// after its fiber has been asked to end, which may be what ends it.
 #include <copse/fiber_set.hpp>
 
 #include <copse/group.hpp>

@@ -224,8 +224,8 @@ bool hub_core::may_be_woken() const noexcept {
            door_->holders.load(std::memory_order_seq_cst) != 0 || posted_.load(std::memory_order_relaxed) != nullptr;
 }
 
-// While main kills what is left at the end of the thread, it is in a switch by hand, and comes back when nothing is ready any more or
-// its patience is over.
+// While main kills what is left at the end of the thread, it is in a switch by hand, and comes back when nothing is ready
+// any more or its patience is over.
 bool hub_core::return_to_main() noexcept {
     core& main = state.main;
     if (main.gate.load(std::memory_order_relaxed) != state.gate()) return false;

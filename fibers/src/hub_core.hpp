@@ -42,8 +42,8 @@ struct hub_door {
 inline constexpr std::uintptr_t frame_of_callback = 1;
 inline constexpr std::uintptr_t frame_of_turn_mark = 2;
 
-/// Stands in the ready queue behind all who were ready when it came. When its turn comes, a wait that nobody has completed times
-/// out.
+/// Stands in the ready queue behind all who were ready when it came. When its turn comes, a wait that nobody has completed
+/// times out.
 class turn_mark : public ready_node {
 public:
     turn_mark(hub_core& hub, wait& ends) noexcept;
@@ -81,7 +81,7 @@ struct hub_core : hub {
     }
 
     /// Takes the next greenlet from the ready queue, after a turn when it is empty or the budget is spent. It has a frame,
-    /// unless a stack is on offer (see spare_stack).
+    /// unless a stack is on offer (see spare).
     [[gnu::always_inline]] core& next() noexcept {
         ready_node* node = first_;
         if (node == nullptr || --budget_ == 0) [[unlikely]]
@@ -102,8 +102,8 @@ struct hub_core : hub {
     /// Another thread has left mail for this one's state.
     void notice_mail() noexcept { wake_from_anywhere(); }
 
-    /// Kills every fiber, the newest first, and gives them a second; what is killed by hand after that gets another. On main, at
-    /// the end of the thread.
+    /// Kills every fiber, the newest first, and gives them a second; what is killed by hand after that gets another. On
+    /// main, at the end of the thread.
     void shut_down() noexcept;
 
     /// A fiber has finished.
@@ -152,8 +152,8 @@ private:
         if (after == nullptr) {
             last_ = &first_;
         } else {
-            // With many greenlets each switch misses cache and TLB: the next frame is fetched while this one runs, and the block
-            // of the one after, which says where its frame is.
+            // With many greenlets each switch misses cache and TLB: the next frame is fetched while this one runs, and the
+            // block of the one after, which says where its frame is.
             __builtin_prefetch(after->frame);
             __builtin_prefetch(static_cast<char*>(after->frame) + 64);
             __builtin_prefetch(after->next_ready);
@@ -206,8 +206,8 @@ private:
 /// ", parked in …" or what else it does, for messages.
 std::string describe_wait(const core& c);
 
-/// Takes a greenlet out of everything that could wake it: its wait, its deadline, the ready queue. Tells whether it had been given
-/// what it waited for.
+/// Takes a greenlet out of everything that could wake it: its wait, its deadline, the ready queue. Tells whether it had
+/// been given what it waited for.
 gain withdraw_wait(core& parked) noexcept;
 
 /// It is parked, and has been given what it waited for.

@@ -34,8 +34,9 @@ struct letter {
 
 }  // namespace
 
-// It is a greenlet because the death of one delivers: an exception goes to the parent, and the parent continues, so that nobody is
-// left behind in a switch. Its block is made without looking at the thread's mail, as we may be in the hub's turn.
+// It is a greenlet because the death of one delivers: an exception goes to the parent, and the parent continues, so that
+// nobody is left behind in a switch. Its block is made without looking at the thread's mail, as we may be in the hub's
+// turn.
 void send_exception(core& to, std::exception_ptr error) {
     using block_type = greenlet_block<letter>;
     hub_core& hub = *this_thread.hub;

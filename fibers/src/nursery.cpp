@@ -1,5 +1,5 @@
-// Invariants: `failures_` has room for the failure of every child and of the body. While `in_body_`, `into_body_` may be pending
-// or on its way in the parent; after it, never.
+// Invariants: `failures_` has room for the failure of every child and of the body. While `in_body_`, `into_body_` may be
+// pending or on its way in the parent; after it, never.
 #include <copse/nursery.hpp>
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// Invariants: a slot is free, or a member has it, or (in `admission`) a fiber is being made for it. A member without one is in line_.
+// Invariants: a slot is free, or a member has it, or (in `admission`) a fiber is being made for it. A member without one is
+// in line_, unless who waited for it has given up and its fiber is about to end.
 #include <copse/pool.hpp>
 
 #include <stdexcept>

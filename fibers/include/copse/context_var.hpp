@@ -27,13 +27,14 @@ namespace detail {
 ///     const auto now = request.scoped("GET /");
 ///     copse::spawn([] { log(request.get()); });  // "GET /", whatever the spawner does next
 ///
-/// A fiber starts with no value (gevent), or, if the variable is inheritable, with what its spawner has when it spawns: a snapshot, which
-/// later settings on either side do not touch. Other greenlets start with none. Without a value there is the default.
+/// A fiber starts with no value (gevent), or, if the variable is inheritable, with what its spawner has when it spawns: a
+/// snapshot, which later settings on either side do not touch. Other greenlets start with none. Without a value there is
+/// the default.
 ///
-/// The object may be static, and may be used by greenlets of every thread; it may end before they do. Inherited values are shared, not
-/// copied: they are const.
-/// Cost:    inheriting is one allocation and one count for all variables together, and nothing where none is set; `get` walks the
-///          inheritable variables that are set; setting one copies their table.
+/// The object may be static, and may be used by greenlets of every thread; it may end before they do. Inherited values are
+/// shared, not copied: they are const.
+/// Cost:    inheriting is one allocation and one count for all variables together, and nothing where none is set; `get`
+///          walks the inheritable variables that are set; setting one copies their table.
 template <class T>
 class context_var {
     static_assert(std::is_object_v<T> && !std::is_const_v<T>, "context_var<T>: T is an object type without const");
@@ -62,7 +63,8 @@ public:
         shared before_;
     };
 
-    /// The current greenlet's value, else the default. The reference is good until this greenlet sets the variable again or ends.
+    /// The current greenlet's value, else the default. The reference is good until this greenlet sets the variable again or
+    /// ends.
     /// Throws:  error if there is neither.
     const T& get() const {
         if (const T* found = find()) return *found;
@@ -90,7 +92,8 @@ public:
     }
 
     /// Sets the variable back to what it was before that `set`, whatever was set since.
-    /// Throws:  error if the token is another variable's or another greenlet's, or has been used. The variable is unchanged then.
+    /// Throws:  error if the token is another variable's or another greenlet's, or has been used. The variable is unchanged
+    ///          then.
     void reset(token& t) {
         if (t.variable_ == 0) detail::throw_token("has been used already");
         if (t.variable_ != key_.serial) detail::throw_token("is another variable's");

@@ -108,10 +108,10 @@ public:
     /// The greenlet that it runs in.
     const greenlet& underlying() const noexcept { return handle_; }
 
-    /// Calls `f` in a fiber of its own when this one has finished, with the handle or without an argument. Links and joiners are
-    /// served in the order in which they came (gevent rules 33, 35); on a finished fiber the call comes with the next turn, never
-    /// inside (rule 36). What `f` throws goes to the error handler. Dropping the fiber_link does not unlink.
-    /// A link that may see a failure counts as observing it (decision 5).
+    /// Calls `f` in a fiber of its own when this one has finished, with the handle or without an argument. Links and
+    /// joiners are served in the order in which they came (gevent rules 33, 35); on a finished fiber the call comes with
+    /// the next turn, never inside (rule 36). What `f` throws goes to the error handler. Dropping the fiber_link does not
+    /// unlink. A link that may see a failure counts as observing it (decision 5).
     template <class F>
     fiber_link link(F f, source_site site = source_site::current()) const {
         return link_as<any_fiber>("link", {detail::link_when::any_end, detail::link_where::own_fiber}, std::move(f),
@@ -386,8 +386,8 @@ auto make_fiber(const spawn_options* with, source_site site, std::int64_t delay,
 
 }  // namespace detail
 
-/// Makes a fiber that calls `f` with copies of the arguments, and appends it to the ready queue: it never runs before the caller
-/// waits (decision 1).
+/// Makes a fiber that calls `f` with copies of the arguments, and appends it to the ready queue: it never runs before the
+/// caller waits (decision 1).
 /// Throws:  std::bad_alloc; null_callable; what copying the callable or an argument throws.
 /// Cost:    one block of memory; a stack only when it first runs.
 template <class F>
@@ -461,8 +461,8 @@ void sleep(std::chrono::duration<Rep, Period> length) {
     detail::sleep_by(detail::deadline_in(ns));
 }
 
-/// Parks until `when`; a point that has passed: as yield. A clock that can be set back is looked at again; in virtual time what is
-/// left of it by the real clock is slept once.
+/// Parks until `when`; a point that has passed: as yield. A clock that can be set back is looked at again; in virtual time
+/// what is left of it by the real clock is slept once.
 template <class Clock, class Duration>
 void sleep_until(std::chrono::time_point<Clock, Duration> when) {
     detail::attend();

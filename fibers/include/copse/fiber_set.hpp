@@ -1,7 +1,7 @@
 /// What groups, pools and nurseries have in common: a set of unfinished fibers.
 ///
-/// Functions are called on the thread that owns the set; fibers of other threads are refused with `wrong_thread`, empty handles with
-/// `empty_handle`.
+/// Functions are called on the thread that owns the set; fibers of other threads are refused with `wrong_thread`, empty
+/// handles with `empty_handle`.
 #pragma once
 
 #include <chrono>
@@ -61,8 +61,8 @@ public:
     /// Handles on those that are members now, in the order in which they came (those that were asked to end first).
     std::vector<any_fiber> members() const;
 
-    /// Waits for the first moment at which there is no member (rule 103): what members add before that is waited for, what comes
-    /// later is not. Acquires nothing.
+    /// Waits for the first moment at which there is no member (rule 103): what members add before that is waited for, what
+    /// comes later is not. Acquires nothing.
     /// Parks:   unless it is empty.
     /// Throws:  would_block_forever (in main); what is raised into the caller. No failure of a member: those stay with their
     ///          fibers, unobserved.
@@ -78,14 +78,14 @@ public:
         return wait_empty(joiners_, detail::deadline_at(when));
     }
 
-    /// The same as the options say. With `raise_error` it is an observer (decision 5) of one failure, which it throws when the wait is
-    /// over, whether in time or not: of those that were members at the call, the first in their order that has failed. Other failures
-    /// stay unobserved.
+    /// The same as the options say. With `raise_error` it is an observer (decision 5) of one failure, which it throws when
+    /// the wait is over, whether in time or not: of those that were members at the call, the first in their order that has
+    /// failed. Other failures stay unobserved.
     bool join(const set_join_options& with);
 
-    /// Asks every member to end, once in its time as a member (rule 104), and those that come while this waits as well. Then waits
-    /// for the set to be empty. If the caller is a member, it is killed here; if it cannot be now (shielded, or in its clean-up),
-    /// nobody is waited for.
+    /// Asks every member to end, once in its time as a member (rule 104), and those that come while this waits as well.
+    /// Then waits for the set to be empty. If the caller is a member, it is killed here; if it cannot be now (shielded, or
+    /// in its clean-up), nobody is waited for.
     /// Parks:   unless it is empty.
     void kill() { kill_by(detail::never); }
 
@@ -95,8 +95,8 @@ public:
         return kill_by(detail::deadline_after(length));
     }
 
-    /// Asks those that are members now, and does not wait. Those that have not started never will: what they would have called is
-    /// destroyed here.
+    /// Asks those that are members now, and does not wait. Those that have not started never will: what they would have
+    /// called is destroyed here.
     void request_kill() noexcept;
 
 protected:

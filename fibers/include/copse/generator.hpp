@@ -20,15 +20,15 @@ namespace detail {
 void throw_what_is_pending();
 }  // namespace detail
 
-/// A lazy sequence of T, made by a body on its own stack: it may yield from nested calls, and an inner generator's body may yield
-/// for an outer one. `In` is what `send` delivers into `yield`.
+/// A lazy sequence of T, made by a body on its own stack: it may yield from nested calls, and an inner generator's body may
+/// yield for an outer one. `In` is what `send` delivers into `yield`.
 ///
 ///     copse::generator<int> squares([](auto yield) { for (int i = 0;; ++i) yield(i * i); });
 ///     for (int s : squares) { if (s > 50) break; std::cout << s << ' '; }
 ///
 /// States: not started, suspended in a yield, running, exhausted. Ending it early throws greenlet_exit at the yield, so that
-/// the body's destructors run. The body may park; a kill or timeout of the consumer that comes then is thrown by `next`, and ends
-/// the body. Owner thread only; movable. Ending it while a greenlet waits in `next` aborts with a message.
+/// the body's destructors run. The body may park; a kill or timeout of the consumer that comes then is thrown by `next`,
+/// and ends the body. Owner thread only; movable. Ending it while a greenlet waits in `next` aborts with a message.
 template <class T, class In = value>
 class generator {
     struct state;
@@ -182,8 +182,8 @@ private:
         throw error("generator: its consumer was entered by hand while it waited for an item");
     }
 
-    // Back at the consumer. Tells whether the body is suspended in a yield; if not it is over, perhaps because it is ended here:
-    // it was in the middle of something whose outcome nobody waits for any more.
+    // Back at the consumer. Tells whether the body is suspended in a yield; if not it is over, perhaps because it is ended
+    // here: it was in the middle of something whose outcome nobody waits for any more.
     bool settle() {
         state& s = *state_;
         s.consumer = nullptr;

@@ -15,8 +15,8 @@ namespace copse {
 ///     ...
 ///     if (!sessions.join_for(10s)) sessions.kill();
 ///
-/// Members that live longer than the group go on untracked (gevent): what must not outlive its scope belongs in a nursery. A failure
-/// of a member is told as that of any fiber (decision 5), unless `join({.raise_error = true})` asks for it.
+/// Members that live longer than the group go on untracked (gevent): what must not outlive its scope belongs in a nursery.
+/// A failure of a member is told as that of any fiber (decision 5), unless `join({.raise_error = true})` asks for it.
 ///
 /// Owner thread only. Ending it while fibers wait for it aborts with a message.
 class group final : public fiber_set, public detail::spawn_forms<group> {

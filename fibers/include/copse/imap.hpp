@@ -25,7 +25,8 @@ struct imap_options {
 
 /// Results of an imap, taken one after the other while the tasks go on. Can be moved; used by one fiber at a time.
 ///
-/// A task that failed stands at its place: taking its value throws (the failure, or fiber_killed), and iteration can go on (rule 106):
+/// A task that failed stands at its place: taking its value throws (the failure, or fiber_killed), and iteration can go on
+/// (rule 106):
 ///
 ///     auto pages = downloads.imap(urls, fetch);
 ///     for (auto p = pages.begin(); p != pages.end(); ++p) {

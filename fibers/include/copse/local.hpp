@@ -17,11 +17,11 @@ namespace copse {
 ///     scratch->resize(4096);  // the current greenlet's
 ///
 /// A greenlet's values end when its callable has been destroyed, on its own stack and thread, the last made first, before
-/// those who join it are told. Their destructors may park, and may use other locals: what is made then ends as well. Those of main
-/// end with its thread, after every other greenlet of the thread.
+/// those who join it are told. Their destructors may park, and may use other locals: what is made then ends as well. Those
+/// of main end with its thread, after every other greenlet of the thread.
 ///
-/// The object itself may be static, and may be used by greenlets of every thread. It may end before them: their values then live
-/// on, out of reach, until their greenlet ends (or needs the room).
+/// The object itself may be static, and may be used by greenlets of every thread. It may end before them: their values then
+/// live on, out of reach, until their greenlet ends (or needs the room).
 /// Cost:    a `get` that finds the value about a nanosecond and a half.
 template <class T>
 class local {
@@ -38,8 +38,8 @@ public:
     local& operator=(const local&) = delete;
 
     /// The current greenlet's value. The reference is good until the value ends.
-    /// Throws:  what making it throws: there is none then, and the next call tries again; std::bad_alloc; null_callable if the factory
-    ///          is empty and T has no default.
+    /// Throws:  what making it throws: there is none then, and the next call tries again; std::bad_alloc; null_callable if
+    ///          the factory is empty and T has no default.
     T& get() {
         if (detail::local_value* found = detail::find_local(key_)) [[likely]]
             return static_cast<node*>(found)->value;

@@ -32,7 +32,8 @@ private:
     std::shared_ptr<const std::vector<std::exception_ptr>> failures_;
 };
 
-/// Where the body of with_nursery spawns. Children may spawn siblings through it. Exists only inside that call; owner thread only.
+/// Where the body of with_nursery spawns. Children may spawn siblings through it. Exists only inside that call; owner
+/// thread only.
 class nursery final : fiber_set, public detail::spawn_forms<nursery> {
 public:
     /// `spawn(f, args...)`, `spawn(spawn_options, f, args...)`: as copse::spawn; the fiber is a child. Its failure is observed
@@ -96,18 +97,18 @@ private:
     bool closing_ = false;
 };
 
-/// Calls `body(nursery&)`, then waits until every child has ended. So no child outlives the call, and may refer to everything that the
-/// body may.
+/// Calls `body(nursery&)`, then waits until every child has ended. So no child outlives the call, and may refer to
+/// everything that the body may.
 ///
 ///     copse::with_nursery([&](copse::nursery& n) {
 ///         n.spawn(copy, std::ref(client), std::ref(server));
 ///         n.spawn(copy, std::ref(server), std::ref(client));
 ///     });
 ///
-/// - The first failure (of a child, or of the body) kills the other children, and the body at its wait; the call throws it when all have
-///   ended. If there are several failures, it throws nursery_error.
-/// - A kill or timeout of the caller kills the children, waits for them, shielded, and goes on as itself; failures of children are
-///   then told to the error handler.
+/// - The first failure (of a child, or of the body) kills the other children, and the body at its wait; the call throws it
+///   when all have ended. If there are several failures, it throws nursery_error.
+/// - A kill or timeout of the caller kills the children, waits for them, shielded, and goes on as itself; failures of
+///   children are then told to the error handler.
 /// - A child that is killed by others is no failure.
 ///
 /// This is a function and no scope, because it throws when it is left, which destructors must not.

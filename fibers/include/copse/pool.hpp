@@ -27,12 +27,12 @@ namespace copse {
 ///     copse::pool downloads(8);
 ///     for (const std::string& page : downloads.map(urls, fetch)) std::cout << page;
 ///
-/// `spawn` parks while the pool is full. The fiber that waits for its slot is a member already: it is joined and killed with the
-/// others, is among `members`, and is started by the hand-over of a slot. Whoever is killed while waiting in `spawn` takes that fiber along, unstarted; no slot is
-/// lost.
+/// `spawn` parks while the pool is full. The fiber that waits for its slot is a member already: it is joined and killed
+/// with the others, is among `members`, and is started by the hand-over of a slot. Whoever is killed while waiting in
+/// `spawn` takes that fiber along, unstarted; no slot is lost.
 ///
-/// Members that live longer than the pool go on untracked, and those that wait for a slot start. Owner thread only. Ending it while
-/// fibers wait for it aborts with a message.
+/// Members that live longer than the pool go on untracked, and those that wait for a slot start. Owner thread only. Ending
+/// it while fibers wait for it aborts with a message.
 class pool final : public fiber_set, public detail::spawn_forms<pool> {
 public:
     /// 0: never starts anything.
@@ -65,8 +65,8 @@ public:
         return std::optional<made>(queue(&with, with.site, std::forward<F>(f), std::forward<Args>(args)...));
     }
 
-    /// Returns: empty if there was no slot for `length`; the copies that were made are destroyed. A length of 0 gives the others
-    ///          one turn.
+    /// Returns: empty if there was no slot for `length`; the copies that were made are destroyed. A length of 0 gives the
+    ///          others one turn.
     template <class Rep, class Period, class F, class... Args>
         requires(detail::fiber_callable<F, Args...>)
     auto spawn_for(std::chrono::duration<Rep, Period> length, F&& f, Args&&... args) {
@@ -83,7 +83,8 @@ public:
     bool try_add(const any_fiber& f);
 
     /// Calls `f` in a member and waits for its result; in a member, directly (rule 102): it cannot wait for itself.
-    /// Killed while it waits, it kills that member, waits for its end, and goes on being killed: what `f` refers to may be the caller's.
+    /// Killed while it waits, it kills that member, waits for its end, and goes on being killed: what `f` refers to may be
+    /// the caller's.
     /// Parks:   yes; in a member only as `f` does.
     /// Throws:  what `f` throws; fiber_killed.
     template <class F, class... Args>
@@ -115,8 +116,9 @@ public:
     /// In a member the calls are made directly, one after the other, as in `apply`.
     /// Parks:   yes.
     /// Returns: the results in the order of the range; nothing if `f` returns nothing.
-    /// Throws:  the failure of the first element that failed, when all have finished (rule 105); those of the others go to the error
-    ///          handler. What the range throws, and what is raised into the caller: then the members are killed and waited for first.
+    /// Throws:  the failure of the first element that failed, when all have finished (rule 105); those of the others go to
+    ///          the error handler. What the range throws, and what is raised into the caller: then the members are killed
+    ///          and waited for first.
     template <std::ranges::input_range Range, class F>
     auto map(Range&& range, F f) {
         using result = detail::element_result<Range, F>;
@@ -131,10 +133,10 @@ public:
     ///
     ///     for (const page& p : downloads.imap({.bound = 20}, urls, fetch)) print(p);
     ///
-    /// The range is read by a fiber of its own, from the first use of the result on, and only as far as `bound` allows: so many elements
-    /// may be started, or finished and not yet taken. So the range may be endless, and may park. `imap` gives the results in the order of
-    /// the range, `imap_unordered` in that in which they finish. See imap_results for failures. A range given as an lvalue is referred to,
-    /// else moved in; the pool must live longer than the result.
+    /// The range is read by a fiber of its own, from the first use of the result on, and only as far as `bound` allows: so
+    /// many elements may be started, or finished and not yet taken. So the range may be endless, and may park. `imap` gives
+    /// the results in the order of the range, `imap_unordered` in that in which they finish. See imap_results for failures.
+    /// A range given as an lvalue is referred to, else moved in; the pool must live longer than the result.
     /// Throws:  std::invalid_argument for a bound of 0.
     template <std::ranges::input_range Range, class F>
     auto imap(const imap_options& with, Range&& range, F f) {

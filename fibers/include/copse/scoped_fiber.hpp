@@ -12,14 +12,14 @@ namespace detail {
 void leave_scope_of(const any_fiber& f, bool unwinding);
 }  // namespace detail
 
-/// Holds a fiber until the end of the scope: there it is joined; if the scope is left by an exception, it is killed and waited for
-/// (gevent's context manager).
+/// Holds a fiber until the end of the scope: there it is joined; if the scope is left by an exception, it is killed and
+/// waited for (gevent's context manager).
 ///
 ///     const copse::scoped_fiber heartbeat(copse::spawn(beat));
 ///
-/// Killed or timed out while it joins, it kills the fiber, waits for it, shielded, and throws on: so the destructor may throw, and this
-/// is for local variables, not for containers. A failure of the fiber is told as that of any fiber (decision 5). Move-only; empty
-/// when moved from or released.
+/// Killed or timed out while it joins, it kills the fiber, waits for it, shielded, and throws on: so the destructor may
+/// throw, and this is for local variables, not for containers. A failure of the fiber is told as that of any fiber
+/// (decision 5). Move-only; empty when moved from or released.
 template <class R>
 class scoped_fiber {
 public:

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 #include <copse/detail/wait.hpp>
 
@@ -85,14 +86,14 @@ public:
     bool locked() const noexcept { return permits_ == 0; }
 
 protected:
-    friend struct detail::watch_access;
-
     bool watch(detail::observer& o) noexcept {
         if (permits_ == 0) observers_.push_back(o);
         return permits_ > 0;
     }
 
 private:
+    friend struct detail::watch_access;
+
     // The clock is only read when it comes to waiting.
     template <class When, class ToDeadline>
     bool acquire_by(When when, ToDeadline to_deadline) {

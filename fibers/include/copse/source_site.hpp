@@ -3,7 +3,8 @@
 
 namespace copse {
 
-/// As a default argument it names the caller's line. Stands in for std::source_location, which clang only has from version 16 on.
+/// As a default argument it names the caller's line. Stands in for std::source_location, which clang only has from version
+/// 16 on.
 struct source_site {
     const char* file = nullptr;
     unsigned line = 0;

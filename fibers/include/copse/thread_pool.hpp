@@ -1,7 +1,7 @@
 /// Threads for what blocks: the fiber waits, its thread does not.
 ///
-/// A thread_pool may be used by the fibers of every thread. Its own threads take no signals, and have a hub of their own if what
-/// they run uses one.
+/// A thread_pool may be used by the fibers of every thread. Its own threads take no signals, and have a hub of their own if
+/// what they run uses one.
 #pragma once
 
 #include <chrono>
@@ -98,8 +98,8 @@ struct thread_pool_options {
 ///     std::string text = disk.apply(read_whole_file, "/etc/hosts");
 ///
 /// What is waiting for a thread is not limited: limit the fibers, by a `pool` or a semaphore. A function that runs cannot be
-/// stopped: a fiber that is killed or times out leaves it behind, so it must not refer to what ends with the fiber. Its function
-/// and arguments are copied for that reason. Calls are begun in the order in which they came.
+/// stopped: a fiber that is killed or times out leaves it behind, so it must not refer to what ends with the fiber. Its
+/// function and arguments are copied for that reason. Calls are begun in the order in which they came.
 class thread_pool {
 public:
     /// Throws:  std::invalid_argument for no threads.
@@ -113,8 +113,8 @@ public:
     /// Calls `f` with copies of the arguments on another thread.
     /// Parks:   until it has returned. Called from one of its own threads, it calls right here.
     /// Returns: what it returns.
-    /// Throws:  what it throws; null_callable; std::system_error if there is no thread and none can be made; what is raised into
-    ///          the caller, the call going on without it.
+    /// Throws:  what it throws; null_callable; std::system_error if there is no thread and none can be made; what is raised
+    ///          into the caller, the call going on without it.
     /// Cost:    some 10 µs: two wake-ups between threads.
     template <class F, class... Args>
         requires(detail::fiber_callable<F, Args...>)

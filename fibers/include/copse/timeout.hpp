@@ -1,7 +1,7 @@
 /// Timeouts: scopes that throw in their fiber when they last too long.
 ///
-/// Functions are called on the thread of the greenlet that made the scope. A scope may be kept elsewhere than on the stack; when its
-/// greenlet has ended it does nothing any more.
+/// Functions are called on the thread of the greenlet that made the scope. A scope may be kept elsewhere than on the stack;
+/// when its greenlet has ended it does nothing any more.
 #pragma once
 
 #include <chrono>

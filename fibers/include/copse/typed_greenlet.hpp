@@ -16,9 +16,9 @@ template <class Signature>
 class typed_greenlet;
 
 /// `typed_greenlet<Out(In...)>`: every switch into it carries the In..., every switch out of it to its parent an Out.
-/// The body gets the In... of the first switch, and a function that sends an Out to the parent and returns the In... of the next
-/// switch (nothing, the one, or a tuple). A body that never ends may be void; if it ends all the same, that is an error in the
-/// parent.
+/// The body gets the In... of the first switch, and a function that sends an Out to the parent and returns the In... of the
+/// next switch (nothing, the one, or a tuple). A body that never ends may be void; if it ends all the same, that is an
+/// error in the parent.
 ///
 ///     copse::typed_greenlet<int(int)> doubler([](auto send, int n) { for (;;) n = send(2 * n); });
 ///     int eight = doubler.switch_to(4);

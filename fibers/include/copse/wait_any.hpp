@@ -1,7 +1,7 @@
 /// Waiting for the first of several things: fibers, events, results, semaphores, in any mix.
 ///
-/// Owner thread only. Watching acquires nothing: by the time the watcher runs, somebody else may have cleared the event or taken
-/// the permit (gevent rule 45). The things have to outlive the wait. Cost: a small node of memory for each thing.
+/// Owner thread only. Watching acquires nothing: by the time the watcher runs, somebody else may have cleared the event or
+/// taken the permit (gevent rule 45). The things have to outlive the wait. Cost: a small node of memory for each thing.
 #pragma once
 
 #include <algorithm>
@@ -102,11 +102,12 @@ std::vector<std::size_t> wait_all(const wait_options& with, Range&& objects) {
     for (auto& object : objects) all.add(object);
     return detail::gather(all, with);
 }
-template <class... Objects>
-    requires(sizeof...(Objects) > 0 && (waitable<Objects> && ...))
-|| (sizeof...(Objects) == 1 &&
-    (waitable_range<Objects> && ...)) std::vector<std::size_t> wait_all(Objects&&... objects) {
-    return wait_all(wait_options{}, objects...);
+template <waitable... Objects>
+    requires(sizeof...(Objects) > 0)
+std::vector<std::size_t> wait_all(Objects&&... objects) { return wait_all(wait_options{}, objects...); }
+template <waitable_range Range>
+std::vector<std::size_t> wait_all(Range&& objects) {
+    return wait_all(wait_options{}, objects);
 }
 
 /// Fibers in the order in which they finish: an input range of their handles. What finishes while the loop's body parks is kept

@@ -21,7 +21,7 @@ enum fiber_mark : std::uint8_t {
     mark_observed = 1,  // somebody saw or will see how it ended
     mark_killed = 2,    // ended by greenlet_exit
     mark_taken = 4,     // a move-only result was taken
-    mark_exiting = 8,   // greenlet_exit has reached the fiber's root
+    mark_exiting = 8,   // an exception has reached the fiber's root
 };
 
 struct delayed_start;

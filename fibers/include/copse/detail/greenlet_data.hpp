@@ -67,7 +67,7 @@ void drop_local(const data_key& key) noexcept;
 /// The current greenlet's value of an inheritable variable; null if there is none.
 const std::shared_ptr<const void>* find_context(const data_key& key) noexcept;
 
-/// Sets it, null: takes it away. Costs a copy of the table when that is shared, or a variable is new.
+/// Sets it, null: takes it away. Costs a copy of the table.
 void set_context(const data_key& key, std::shared_ptr<const void> value);
 
 /// A number for the current greenlet that no other ever has.

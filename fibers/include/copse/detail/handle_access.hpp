@@ -50,7 +50,8 @@ void release_elsewhere(core& c) noexcept;
 inline void release(core& c) noexcept {
     if (c.owner != this_thread.state) [[unlikely]]
         return release_elsewhere(c);
-    // The only owner needs no locked instruction: here nobody can make another out of nothing, and elsewhere only from a weak one.
+    // The only owner needs no locked instruction: here nobody can make another out of nothing, and elsewhere only from a
+    // weak one.
     if (c.refs.load(std::memory_order_acquire) == 1 && c.weak.load(std::memory_order_acquire) == 1) {
         c.refs.store(0, std::memory_order_relaxed);
     } else if (count_down(c.refs) != 1) {

@@ -46,12 +46,13 @@ inline constexpr unsigned float_flags = 0x3f;  // MXCSR bits 0 to 5
 /// (FrameAddressTaken) then keep a frame pointer in that function, so that its unwind rules do not name the stack pointer
 /// and a debugger, a dump and a backtrace read a parked greenlet rightly from the pushed address.
 ///
-/// The exception flags of MXCSR become the thread's, while rounding mode and masks stay each stack's own. jump_fcontext keeps the
-/// whole register for each stack, and on Zen an stmxcsr after an ldmxcsr that changed the value takes 65 ns: a greenlet that
-/// has computed something inexact and one that has not would pay that at every switch. So who arrives compares the word that it
-/// got back with the one just stored by who left, and takes over the flags if they differ: it pays once. Frames begin with
-/// that word in every version of jump_fcontext and make_fcontext; ours is still intact in the red zone that was stepped over, and
-/// `own_frame` is where it was written down by whoever entered the stack that we left for.
+/// The exception flags of MXCSR become the thread's, while rounding mode and masks stay each stack's own. jump_fcontext
+/// keeps the whole register for each stack, and on Zen an stmxcsr after an ldmxcsr that changed the value takes 65 ns: a
+/// greenlet that has computed something inexact and one that has not would pay that at every switch. So who arrives
+/// compares the word that it got back with the one just stored by who left, and takes over the flags if they differ: it
+/// pays once. Frames begin with that word in every version of jump_fcontext and make_fcontext; ours is still intact in the
+/// red zone that was stepped over, and `own_frame` is where it was written down by whoever entered the stack that we left
+/// for.
 [[gnu::always_inline]] inline arrival level_jump(void* frame, void* word, void* const* own_frame) noexcept {
     void* from;
     void* data;

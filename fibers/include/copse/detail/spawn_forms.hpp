@@ -7,7 +7,8 @@
 
 namespace copse::detail {
 
-/// `Owner` has `spawn_as(const spawn_options*, source_site, f, args...)`, which says what it does and throws, and befriends this.
+/// `Owner` has `spawn_as(const spawn_options*, source_site, f, args...)`, which says what it does and throws, and befriends
+/// this.
 template <class Owner>
 class spawn_forms {
 public:

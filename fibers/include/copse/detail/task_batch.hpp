@@ -65,7 +65,8 @@ private:
 /// Elements of `Range` stay where they are while it is walked.
 template <class Range>
 inline constexpr bool refers_to_elements =
-    std::ranges::forward_range<Range>&& std::is_lvalue_reference_v<std::ranges::range_reference_t<Range>>;
+    std::conjunction_v<std::bool_constant<std::ranges::forward_range<Range>>,
+                       std::is_lvalue_reference<std::ranges::range_reference_t<Range>>>;
 
 /// A call of `f` with one element, which it holds unless the range does.
 template <class Range, class F>

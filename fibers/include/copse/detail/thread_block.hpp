@@ -14,10 +14,10 @@ struct core;
 struct hub_core;
 class thread_state;
 
-/// The two words behind __cxa_get_globals() (Itanium C++ ABI, 2.2.2). They belong to the thread, so they must not go along with a
-/// switch: two greenlets that each switch inside a `catch` would rethrow each other's exceptions. Nearly always they are zero:
-/// who has some takes them off the thread before it leaves and puts them back when it returns, so that they are zero at
-/// every jump.
+/// The two words behind __cxa_get_globals() (Itanium C++ ABI, 2.2.2). They belong to the thread, so they must not go along
+/// with a switch: two greenlets that each switch inside a `catch` would rethrow each other's exceptions. Nearly always they
+/// are zero: who has some takes them off the thread before it leaves and puts them back when it returns, so that they are
+/// zero at every jump.
 struct exception_state {
     void* caught = nullptr;
     unsigned int uncaught = 0;

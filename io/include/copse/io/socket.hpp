@@ -92,8 +92,9 @@ public:
     /// -1 if it is closed. For calls that copse does not have; whoever reads or closes it by number is on their own.
     int native_handle() const noexcept { return fd_; }
 
-    /// Closes it, after the fibers that wait on it were made ready with EBADF, so that none of them ever sees another use of the
-    /// number. A closed one stays closed. On another thread than its own only the descriptor is closed, and nobody woken.
+    /// Closes it, after the fibers that wait on it were made ready with EBADF, so that none of them ever sees another use
+    /// of the number. A closed one stays closed. On another thread than its own only the descriptor is closed, and nobody
+    /// woken.
     /// Parks:   no.
     void close() noexcept;
 
@@ -209,8 +210,8 @@ public:
 
     /// Sends all of it. The time is for all of it.
     /// Parks:   until the kernel has taken the last byte.
-    /// Throws:  timed_out, and errors after the first byte, are a transfer_error, which tells how much was sent; EBADF when it is
-    ///          closed meanwhile, and concurrent_use, do not.
+    /// Throws:  timed_out, and errors after the first byte, are a transfer_error, which tells how much was sent; EBADF when
+    ///          it is closed meanwhile, and concurrent_use, do not.
     /// After:   a kill: unknown how much was sent.
     void send_all(std::span<const std::byte> from) { send_all_by(from, standing()); }
     void send_all(std::string_view from) { send_all_by(bytes_of(from), standing()); }
@@ -237,7 +238,8 @@ public:
     void shutdown(shut how);
 
     /// How long each later operation may take. Empty: without end, as at the start. 0: none waits; what would have to is
-    /// EAGAIN (`std::errc::operation_would_block`) at once, a connect EINPROGRESS. What is waiting already is not affected. Negative counts as 0.
+    /// EAGAIN (`std::errc::operation_would_block`) at once, a connect EINPROGRESS. What is waiting already is not affected.
+    /// Negative counts as 0.
     void set_timeout(std::optional<std::chrono::nanoseconds> length) noexcept {
         timeout_ = length ? (length->count() > 0 ? length->count() : 0) : copse::detail::never;
     }
@@ -342,8 +344,8 @@ socket connect_by(std::string_view there, limit within);
 /// A connected stream socket.
 ///
 /// As text, `there` is an endpoint or `name:port` (the port a number). "localhost" is 127.0.0.1, then ::1. For every other name
-/// the system's resolver is asked **here and now: it blocks the thread**, all fibers with it, as long as it takes. All addresses
-/// are tried in order, in one time.
+/// the system's resolver is asked **here and now: it blocks the thread**, all fibers with it, as long as it takes. All
+/// addresses are tried in order, in one time.
 ///
 /// Parks:   until connected.
 /// Throws:  as socket::connect, with the last address's error; timed_out; std::invalid_argument for the text;
