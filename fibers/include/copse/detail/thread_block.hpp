@@ -43,8 +43,6 @@ struct thread_block {
     thread_state* state = nullptr;          // everything else
 };
 
-// Always named, never through a reference: there g++'s null check of -fsanitize=undefined is wrong, as the linker relaxes the
-// addition whose flags it tests.
 // initial-exec: a thread_local of a shared library otherwise costs a call (1.7 to 5.4 ns), which is a third of a switch.
 extern constinit thread_local thread_block this_thread [[gnu::tls_model("initial-exec")]];
 
