@@ -176,7 +176,7 @@ thread_pool::thread_pool(const thread_pool_options& with) {
 
 thread_pool::~thread_pool() { threads_->end(); }
 
-void thread_pool::run(std::shared_ptr<detail::thread_task> task) { threads_->run(task); }
+void thread_pool::run(const std::shared_ptr<detail::thread_task>& task) { threads_->run(task); }
 
 std::size_t thread_pool::size() const { return threads_->size(); }
 

@@ -150,7 +150,7 @@ public:
     static thread_pool& common();
 
 private:
-    void run(std::shared_ptr<detail::thread_task> task);
+    void run(const std::shared_ptr<detail::thread_task>& task);
 
     std::shared_ptr<detail::pool_threads> threads_;  // shared with them
 };
