@@ -30,9 +30,6 @@ void time_out(timer& t) { complete(static_cast<wait&>(t), cause::timed_out); }
     std::rethrow_exception(std::move(error));
 }
 
-// It was given something, which must not be lost: what is pending waits for the next wait.
-bool has_gained_by(const wait& w) noexcept { return w.ended == cause::satisfied && w.acquires == gain::something; }
-
 // Leaves the stack until this greenlet is taken from the ready queue.
 [[gnu::always_inline]] inline void leave(hub_core& hub, core& self) {
     const int error_number = *this_thread.error_number;  // belongs to the thread: kept across
@@ -91,7 +88,7 @@ cause park(wait& w, std::int64_t deadline) {
         return w.ended;
     if (w.by != nullptr) note_thrown(self, *w.by);
     if (w.error != nullptr) std::rethrow_exception(std::move(w.error));
-    if (self.interrupts != nullptr && !has_gained_by(w) && may_interrupt(self)) throw_first_interrupt(self);
+    if (self.interrupts != nullptr && may_interrupt(self)) throw_first_interrupt(self);
     return w.ended;
 }
 
