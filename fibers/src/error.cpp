@@ -21,6 +21,7 @@ concurrent_use::~concurrent_use() = default;
 blocking_in_hub::~blocking_in_hub() = default;
 not_switchable::~not_switchable() = default;
 already_started::~already_started() = default;
+left_in_parent::~left_in_parent() = default;
 fiber_killed::~fiber_killed() = default;
 value_taken::~value_taken() = default;
 not_owner::~not_owner() = default;

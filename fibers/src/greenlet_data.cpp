@@ -39,6 +39,9 @@ public:
         free_.push_back(key.index);
     }
 
+    void hold() noexcept { mutex_.lock(); }
+    void release() noexcept { mutex_.unlock(); }
+
     void drop_ended(context_values& values) {
         const std::lock_guard lock(mutex_);
         std::erase_if(values, [this](const context_entry& e) { return serials_[e.index] != e.serial; });
@@ -78,6 +81,10 @@ std::shared_ptr<context_values> copy_of(const std::shared_ptr<const context_valu
 }
 
 }  // namespace
+
+void hold_data_keys() noexcept { key_registry::get().hold(); }
+
+void release_data_keys() noexcept { key_registry::get().release(); }
 
 data_key::data_key() { key_registry::get().enter(*this); }
 

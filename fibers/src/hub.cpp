@@ -61,6 +61,7 @@ namespace detail {
 
 std::string describe_wait(const core& c) {
     if (hub_core::is_hub(c)) return " is the hub's own greenlet, which is never entered by hand";
+    if (c.is(trait_left_behind)) return " was left in the parent process by fork";
     if (c.waiting != nullptr && c.waiting->ended == cause::open)
         return " is parked in the hub (" + wait_of(c) + "), which alone resumes it";
     return " is in the hub's ready queue: the hub alone resumes it";
@@ -110,7 +111,7 @@ bool hub::idle_by(std::int64_t deadline) {
     using namespace detail;
     hub_core& self = hub_core::of(*this);
     attend();
-    if (this_thread.current != &self.state.main)
+    if (this_thread.current != self.state.root)
         throw concurrent_use("run_until_idle: only the main greenlet may wait for idleness");
     wait idle("run_until_idle", this, gain::nothing);
     self.idler_ = &idle;

@@ -251,16 +251,17 @@ void hub_core::report_deadlock() noexcept {
     std::ostringstream text;
     text << "this thread would block forever: nothing can make a fiber ready\n";
     dump(text);
-    core& main = state.main;
-    if (!may_interrupt(main)) {
+    core& root = *state.root;
+    if (hub_core::is_hub(root)) std::exit(EXIT_SUCCESS);  // the child of a posted function: that has returned
+    if (!may_interrupt(root)) {
         std::fputs(text.str().c_str(), stderr);
         fatal("main cannot be told: it is unwinding or shielded");
     }
     auto error = std::make_exception_ptr(would_block_forever(text.str()));
-    if (main.waiting != nullptr) {
-        fail(*main.waiting, std::move(error));
+    if (root.waiting != nullptr) {
+        fail(*root.waiting, std::move(error));
     } else {
-        send_exception(main, std::move(error));  // it is suspended in a switch by hand
+        send_exception(root, std::move(error));  // it is suspended in a switch by hand
     }
 }
 
@@ -316,6 +317,28 @@ void hub_core::run_callbacks() {
         core& to = next();
         if (&to != &greenlet_core && jump_to(state, greenlet_core, to, nullptr) != nullptr) receive();
     }
+}
+
+// What it forgets is left as it is: nothing of the parent's is run or destroyed here, not even a posted function.
+void hub_core::renew_in_child() noexcept {
+    ready_node* node = std::exchange(first_, nullptr);
+    last_ = &first_;
+    while (node != nullptr) {
+        ready_node& each = *std::exchange(node, node->next_ready);
+        const auto frame = reinterpret_cast<std::uintptr_t>(each.frame);
+        const bool is_greenlet = frame == 0 || frame > frame_of_turn_mark;
+        const auto& c = static_cast<const core&>(each);
+        if (is_greenlet && c.is(trait_stays) && !c.is(trait_left_behind)) push(each);
+    }
+    callbacks_ = nullptr;
+    last_callback_ = &callbacks_;
+    posted_.store(nullptr, std::memory_order_relaxed);
+    sleeping_.store(false, std::memory_order_relaxed);
+    undertaker_ = false;
+    door_->hub = nullptr;
+    door_ = std::make_shared<hub_door>();
+    door_->hub = this;
+    driver_->abandon_in_child();
 }
 
 void hub_core::shut_down() noexcept {

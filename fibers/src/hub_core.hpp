@@ -106,6 +106,16 @@ struct hub_core : hub {
     /// main, at the end of the thread.
     void shut_down() noexcept;
 
+    /// While the process forks. The door comes before the thread's mail, the driver after it.
+    void hold_door() noexcept { door_->mutex.lock(); }
+    void release_door() noexcept { door_->mutex.unlock(); }
+    void hold_driver() noexcept { driver_mutex_.lock(); }
+    void release_driver() noexcept { driver_mutex_.unlock(); }
+
+    /// In the child of a fork: forgets whom it was to resume, except those that are marked to stay, what it was to call, and who
+    /// could reach it.
+    void renew_in_child() noexcept;
+
     /// A fiber has finished.
     void count_finished() noexcept {
         if (--unfinished == 0 && shutdown_ != nullptr) complete(*shutdown_, cause::satisfied);

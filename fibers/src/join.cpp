@@ -65,7 +65,8 @@ private:
 
     void count(fiber_core& f) noexcept {
         ++arrived_;
-        if (!raise_error_ || f.error == nullptr || failure_ != nullptr) return;
+        const bool raises = raise_error_ || f.is(trait_left_behind);
+        if (!raises || f.error == nullptr || failure_ != nullptr) return;
         f.marks |= mark_observed;
         failure_ = f.error;
     }
@@ -77,12 +78,18 @@ private:
     std::deque<runner> runners_;  // stay where they are
 };
 
+// Nobody here has seen the end of one that the parent process has.
+bool has_joined(const fiber_core& dead) {
+    if (dead.is(trait_left_behind)) std::rethrow_exception(dead.error);
+    return true;
+}
+
 }  // namespace
 
 bool join(fiber_core& f, std::int64_t deadline) {
     if (f.is_dead() && (this_thread.current->attention & attend_hub) != 0) return true;  // raw links may look
     attend();
-    if (f.is_dead()) return true;
+    if (f.is_dead()) return has_joined(f);
     join_wait w(f);
     f.observers.push_back(w.at_the_end);
     park(w, deadline);

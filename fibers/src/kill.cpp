@@ -1,5 +1,6 @@
 #include "kill.hpp"
 
+#include "fork.hpp"
 #include "greenlet_data.hpp"
 #include "hub_core.hpp"
 #include "life.hpp"
@@ -130,6 +131,12 @@ void fail_unstarted(fiber_core& f, std::exception_ptr error) noexcept {
     tell_end(f);
 }
 
+void lose(fiber_core& f) noexcept {
+    f.error = std::make_exception_ptr(left_in_parent(to_string(f.self) + " was left in the parent process by fork"));
+    f.marks |= mark_observed;
+    tell_end(f);
+}
+
 void last_word(fiber_core& f) noexcept {
     if (f.error == nullptr || f.marked(mark_observed)) return;
     f.marks |= mark_observed;
@@ -149,6 +156,8 @@ departure live_as_fiber(thread_state& state, core& first) {
         mark_dead(state, f);
         tell_end(f);
         end_data(f);  // what was made since
+        if (state.root == &f) [[unlikely]]
+            end_child(f);
         const std::uint32_t request = f.stack_request;
         if (f.refs.load(std::memory_order_relaxed) != 1) {
             f.stack = nullptr;

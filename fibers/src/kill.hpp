@@ -15,6 +15,9 @@ struct delayed_start final : timer {
 /// Makes a held fiber ready.
 void start_held(fiber_core& f) noexcept;
 
+/// Ends a fiber that has been marked as dead because fork left it in the parent process.
+void lose(fiber_core& f) noexcept;
+
 /// Asks for the kill of a fiber: with an exception, or null for greenlet_exit. One that has not started is finished by this.
 void ask_for_kill(fiber_core& f, std::exception_ptr exception);
 

@@ -30,7 +30,7 @@ bool link_state::wants(const fiber_core& finished) const noexcept {
 }
 
 void link_state::deliver(fiber_core& finished) {
-    if (!wants(finished)) return;
+    if (!wants(finished) || finished.is(trait_left_behind)) return;  // the parent of this process calls it
     if (sees_failures) finished.marks |= mark_observed;
     auto call_it = [self = shared_from_this(), held = handle_access::share(finished)] {
         if (!self->off_) self->call(static_cast<fiber_core&>(handle_access::of(held)));

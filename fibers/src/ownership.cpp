@@ -4,6 +4,8 @@
 
 #include <copse/error.hpp>
 
+#include "fork.hpp"
+
 namespace copse::detail {
 
 struct ownership::claim final : wait {
@@ -30,6 +32,7 @@ private:
 bool ownership::wait_by(const char* what, const void* on, std::int64_t deadline) {
     if (owner_ == this_thread.current->id)
         throw self_deadlock(std::string(what) + ": locked again by its owner, which would wait for itself");
+    must_be_here(owner_, what);
     for (bool again = false;; again = true) {
         claim mine(what, on, again, due_);
         again ? waiting_.push_front(mine) : waiting_.push_back(mine);

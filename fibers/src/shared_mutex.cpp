@@ -2,6 +2,8 @@
 
 #include <copse/error.hpp>
 
+#include "fork.hpp"
+
 namespace copse {
 
 // A place in the line.
@@ -26,6 +28,7 @@ struct shared_timed_mutex::place final : detail::wait {
 bool shared_timed_mutex::wait_by(access wanted, std::int64_t deadline) {
     if (writer_ == detail::this_thread.current->id)
         throw self_deadlock("shared_mutex: locked again by its writer, which would wait for itself");
+    detail::must_be_here(writer_, "shared_mutex");
     place w(*this, wanted);
     line_.push_back(w);
     return detail::park(w, deadline) == detail::cause::satisfied;

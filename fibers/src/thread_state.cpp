@@ -95,6 +95,7 @@ thread_state& thread_state::make() {
     }
     auto made = std::make_unique<thread_state>();
     install_overflow_report();
+    watch_for_forks();
     set_describe_owner(&describe);
     prepare_thread_for_overflow_report();
     thread_block& here = this_thread;
@@ -189,6 +190,18 @@ void thread_state::own_hub(std::unique_ptr<hub_core> made) {
     const std::lock_guard lock(mail_);
     hub_ = std::move(made);
     this_thread.hub = hub_.get();
+}
+
+void thread_state::before_fork() noexcept {
+    if (hub_ != nullptr) hub_->hold_door();
+    mail_.lock();
+    if (hub_ != nullptr) hub_->hold_driver();
+}
+
+void thread_state::after_fork() noexcept {
+    if (hub_ != nullptr) hub_->release_driver();
+    mail_.unlock();
+    if (hub_ != nullptr) hub_->release_door();
 }
 
 void thread_state::end_hub() noexcept {

@@ -20,6 +20,7 @@
 #include <copse/value.hpp>
 
 #include "block_pool.hpp"
+#include "fork.hpp"
 #include "sanitizers.hpp"
 #include "stack_pool.hpp"
 
@@ -87,6 +88,10 @@ public:
 
     void own_hub(std::unique_ptr<hub_core> made);
 
+    /// No other thread is in the middle of anything of ours while the process forks.
+    void before_fork() noexcept;
+    void after_fork() noexcept;
+
     void enlist(core& unfinished) noexcept {
         unfinished.older = newest_;
         unfinished.newer = nullptr;
@@ -106,7 +111,9 @@ public:
     bool exited() const noexcept { return exited_.load(std::memory_order_acquire); }
 
     core main;
-    core hub_greenlet;         // the hub's: here, because fibers name it as their parent even when the hub has gone
+    core hub_greenlet;   // the hub's: here, because fibers name it as their parent even when the hub has gone
+    core* root = &main;  // whose end ends the hub; in the child of a fork perhaps a fiber
+    left_behind left;
     core grave;                // current while the stack of a dead greenlet is being left
     core* entering = nullptr;  // who runs on the stack that is about to be entered for the first time
     switch_in_flight in_flight;

@@ -159,6 +159,8 @@ void abort_waited_for(const wait& first, const char* ended) noexcept {
 }
 
 void abort_watched(const char* ended) noexcept {
+    // In a child nobody comes back from the waits that fork has ended.
+    if (this_thread.state != nullptr && this_thread.state->left.any()) return;
     std::fprintf(stderr, "copse: a %s ended while a fiber watches it, or has not run since it was let go on\n", ended);
     std::abort();
 }

@@ -306,7 +306,6 @@ TEST_F(IoDescriptor, Fault_FK01_ChildOfAForkDisturbsNobody) {
     copse::yield();
     const pid_t forked = ::fork();
     if (forked == 0) {
-        copse::hub::current().driver().abandon_in_child();
         auto [mine, other] = io::socketpair();
         mine.send_all("abc");
         std::array<std::byte, 3> got;

@@ -92,6 +92,12 @@ struct already_started : error {
     ~already_started() override;
 };
 
+/// Thrown in the child of a fork by `join` and `get` on a fiber that the parent has, and by locking what such a fiber holds.
+struct left_in_parent : error {
+    using error::error;
+    ~left_in_parent() override;
+};
+
 /// Thrown by `get` on a fiber that was killed, so that the caller is not silently ended with it.
 struct fiber_killed : error {
     using error::error;

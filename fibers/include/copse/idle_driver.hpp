@@ -35,7 +35,8 @@ public:
     /// How many parked fibers an outside event may make ready. While it is not 0 nothing is a deadlock.
     virtual std::size_t watching() const noexcept = 0;
 
-    /// The child of a fork has this driver's copy, and must not disturb the parent with it.
+    /// Called in the child of a fork, before anything else of it: the driver there is a copy, which must not disturb the
+    /// parent and must work on. Who was watched for is gone, but for what the forker itself waits for.
     virtual void abandon_in_child() noexcept {}
 };
 

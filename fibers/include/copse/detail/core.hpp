@@ -36,10 +36,12 @@ enum attention : std::uint8_t {
 };
 
 enum trait : std::uint8_t {
-    trait_fiber = 1,    // a fiber_core
-    trait_eternal = 2,  // main or hub: lives inside its thread's state, not counted as a parent
-    trait_lost = 4,     // survived the end of its thread: its stack is abandoned
-    trait_kept = 8,     // survived the drop of its last handle: holds a reference to itself until it ends
+    trait_fiber = 1,         // a fiber_core
+    trait_eternal = 2,       // main or hub: lives inside its thread's state, not counted as a parent
+    trait_lost = 4,          // survived the end of its thread: its stack is abandoned
+    trait_kept = 8,          // survived the drop of its last handle: holds a reference to itself until it ends
+    trait_left_behind = 16,  // the parent of this process has it: it is never resumed here
+    trait_stays = 32,        // while fork decides
 };
 
 /// What a ready queue holds: a greenlet, or (with a null frame and no stack to come) a callback for the hub.

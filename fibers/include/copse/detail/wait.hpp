@@ -187,7 +187,7 @@ inline void must_not_be_waited_for(const wait_list& waiting, const char* what) n
         abort_waited_for(*waiting.front(), what);
 }
 
-[[noreturn]] void abort_watched(const char* ended) noexcept;
+void abort_watched(const char* ended) noexcept;
 
 inline void must_not_be_watched(const ring<observer>& watching, const char* what) noexcept {
     if (!watching.empty()) [[unlikely]]
