@@ -23,6 +23,7 @@ not_switchable::~not_switchable() = default;
 already_started::~already_started() = default;
 left_in_parent::~left_in_parent() = default;
 fiber_killed::~fiber_killed() = default;
+stop_requested::~stop_requested() = default;
 value_taken::~value_taken() = default;
 not_owner::~not_owner() = default;
 self_deadlock::~self_deadlock() = default;
@@ -84,6 +85,8 @@ timeout_expired::timeout_expired(std::uint64_t serial, std::chrono::nanoseconds 
     to = put_duration(to, text_.data() + text_.size(), std::max<std::int64_t>(length.count(), 0));
     put(to, " expired");  // 11 + 23 + 8 characters at most; the rest is zero
 }
+
+const char* stop_requested::what() const noexcept { return "a stop was requested"; }
 
 const char* timeout_expired::what() const noexcept { return text_.data(); }
 

@@ -1,5 +1,6 @@
 // What is done to fibers from outside: spawning, joining, killing, asking.
 #include <copse/fiber.hpp>
+#include <copse/spawn_observer.hpp>
 
 #include "greenlet_data.hpp"
 #include "hub_core.hpp"
@@ -60,6 +61,8 @@ void file_fiber(fiber_core& f, const core_ops& ops, const spawn_options* with, s
     hub.state.enlist(f);
     ++hub.unfinished;
     ++hub.spawned;
+    if (!hub.spawn_observers.empty()) [[unlikely]]
+        tell_of_spawn(f);
 }
 
 const char* spawn_file(const core& c) noexcept {

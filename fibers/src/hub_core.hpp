@@ -23,6 +23,10 @@
 #include "thread_state.hpp"
 #include "timer_wheel.hpp"
 
+namespace copse {
+class spawn_observer;
+}  // namespace copse
+
 namespace copse::detail {
 
 /// A function on its way to the hub's greenlet. In the ready queue it is told from a greenlet by its frame.
@@ -129,7 +133,7 @@ struct hub_core : hub {
     timer_wheel timers;
     std::int64_t looked_at = 0;  // the clock at the last turn that read it
     core& greenlet_core;         // in the thread's state
-    const char* running_callback = nullptr;
+    ring<spawn_observer> spawn_observers;
     std::size_t unfinished = 0;
     std::uint64_t spawned = 0;
     std::minstd_rand select_dice;  // which of several ready cases a select takes

@@ -95,6 +95,11 @@ void finish_unstarted(fiber_core& f) noexcept {
 void ask_for_kill(fiber_core& f, std::exception_ptr exception) {
     if (f.is_dead() || f.killing == kill_phase::pending) return;
     if (f.killing == kill_phase::cleaning && !is_calm(f)) return;  // never breaks a clean-up (decision 4)
+    const greenlet held = handle_access::share(f);                 // stop callbacks are anybody's code
+    if (f.data != nullptr && f.data->stop != nullptr) {
+        f.data->stop->request_stop();
+        if (f.is_dead() || f.killing == kill_phase::pending) return;
+    }
     const bool quiet = exception == nullptr || is_exit(exception);
     if (!f.has_started()) {
         if (quiet) {

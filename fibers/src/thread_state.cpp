@@ -213,10 +213,7 @@ void thread_state::end_hub() noexcept {
 
 void thread_state::report(const std::exception_ptr& exception, const greenlet& concerned) noexcept {
     if (!on_error || this_thread.state != this) return print(exception, concerned);
-    // A handler may be called in the middle of a park: it must not block.
-    core& self = *this_thread.current;
-    const std::uint8_t attention = self.attention;
-    self.attention |= attend_hub;
+    const no_waits meanwhile;  // a handler may be called in the middle of a park
     try {
         const error_handler handler = on_error;  // it may replace itself
         handler(exception, concerned);
@@ -224,7 +221,6 @@ void thread_state::report(const std::exception_ptr& exception, const greenlet& c
         print(exception, concerned);
         print(std::current_exception(), greenlet());
     }
-    if ((attention & attend_hub) == 0) self.attention &= static_cast<std::uint8_t>(~attend_hub);
 }
 
 void thread_state::end() noexcept {

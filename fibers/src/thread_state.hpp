@@ -154,6 +154,21 @@ private:
     std::vector<freed_block> freed_;  // guarded by mail_
 };
 
+/// While one lives, a wait of the current greenlet throws blocking_in_hub: it is in the middle of something of ours.
+class no_waits {
+public:
+    no_waits() noexcept : self_(*this_thread.current), before_(self_.attention) { self_.attention |= attend_hub; }
+    no_waits(const no_waits&) = delete;
+    no_waits& operator=(const no_waits&) = delete;
+    ~no_waits() {
+        if ((before_ & attend_hub) == 0) self_.attention &= static_cast<std::uint8_t>(~attend_hub);
+    }
+
+private:
+    core& self_;
+    const std::uint8_t before_;
+};
+
 /// Throws for a handle that is empty or belongs to another thread: empty_handle, thread_exited, wrong_thread.
 [[noreturn]] void refuse(const greenlet& g, const char* operation);
 

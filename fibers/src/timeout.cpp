@@ -1,25 +1,40 @@
 #include <copse/timeout.hpp>
 
 #include "hub_core.hpp"
+#include "time_limit.hpp"
 
 namespace copse {
+
+namespace detail {
+
+void hang_on_current(time_limit& scope) noexcept {
+    core& self = *this_thread.current;
+    scope.of = &self;
+    scope.next_limit = self.limits;
+    if (self.limits != nullptr) self.limits->previous_limit = &scope;
+    self.limits = &scope;
+}
+
+void take_off(time_limit& scope) noexcept {
+    if (scope.of == nullptr) return;
+    if (scope.error != nullptr) withdraw(*scope.of, scope);
+    (scope.previous_limit != nullptr ? scope.previous_limit->next_limit : scope.of->limits) = scope.next_limit;
+    if (scope.next_limit != nullptr) scope.next_limit->previous_limit = scope.previous_limit;
+}
+
+}  // namespace detail
 
 timeout::timeout(std::int64_t length, std::exception_ptr instead) : length_(length), instead_(std::move(instead)) {
     detail::attend();
     detail::hub_core::here();
-    of = detail::this_thread.current;
-    next_limit = of->limits;
-    if (next_limit != nullptr) next_limit->previous_limit = this;
-    of->limits = this;
+    detail::hang_on_current(*this);
     fire = [](detail::timer& t) { expire(t); };
     start();
 }
 
 timeout::~timeout() {
     cancel();
-    if (of == nullptr) return;
-    (previous_limit != nullptr ? previous_limit->next_limit : of->limits) = next_limit;
-    if (next_limit != nullptr) next_limit->previous_limit = previous_limit;
+    detail::take_off(*this);
 }
 
 void timeout::start() {

@@ -4,11 +4,13 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <stop_token>
 #include <type_traits>
 
 #include <copse/detail/wait.hpp>
 #include <copse/fiber.hpp>
 #include <copse/mutex.hpp>
+#include <copse/stop_token.hpp>
 
 namespace copse {
 
@@ -103,6 +105,22 @@ public:
         return holds() || wait_by(lock, detail::deadline_at(when), holds);
     }
 
+    /// The same, ended by a stop too: for the std::stop_token of others and of `this_fiber::stop_token()`.
+    /// Returns: what `holds()` said last; false only after a stop was requested.
+    template <detail::accepted_lock<Only> Lock, class Predicate>
+    bool wait(Lock& lock, const std::stop_token& stop, Predicate holds) {
+        return holds() || wait_stoppable(lock, stop, detail::never, holds);
+    }
+    template <detail::accepted_lock<Only> Lock, class Rep, class Period, class Predicate>
+    bool wait_for(Lock& lock, const std::stop_token& stop, std::chrono::duration<Rep, Period> length, Predicate holds) {
+        return holds() || wait_stoppable(lock, stop, detail::deadline_after(length), holds);
+    }
+    template <detail::accepted_lock<Only> Lock, class Clock, class Duration, class Predicate>
+    bool wait_until(Lock& lock, const std::stop_token& stop, std::chrono::time_point<Clock, Duration> when,
+                    Predicate holds) {
+        return holds() || wait_stoppable(lock, stop, detail::deadline_at(when), holds);
+    }
+
 private:
     static std::cv_status status(bool notified) noexcept {
         return notified ? std::cv_status::no_timeout : std::cv_status::timeout;
@@ -122,6 +140,34 @@ private:
     bool wait_by(Lock& lock, std::int64_t deadline, Predicate& holds) {
         do {
             if (!wait_by(lock, deadline)) return holds();
+        } while (!holds());
+        return true;
+    }
+
+    struct stoppable_wait final : detail::wait {
+        explicit stoppable_wait(const void* object) noexcept
+            : detail::wait("condition_variable", object, detail::gain::something) {}
+        ~stoppable_wait() { unlink(); }  // there was no memory to watch for a stop
+    };
+
+    // Returns: false at the deadline. A stop counts as a notification: who asks about it sees it himself.
+    template <class Lock>
+    bool wait_stoppable(Lock& lock, const std::stop_token& stop, std::int64_t deadline) {
+        detail::require_held(lock);
+        detail::attend();
+        const detail::unlocked<Lock> meanwhile(lock);
+        stoppable_wait w(this);
+        waiting_.push_back(w);
+        bool stopped = false;
+        const detail::stop_watch watch(stop, [&] { stopped = detail::complete(w, detail::cause::timed_out); });
+        return detail::park(w, deadline) == detail::cause::satisfied || stopped;
+    }
+
+    template <class Lock, class Predicate>
+    bool wait_stoppable(Lock& lock, const std::stop_token& stop, std::int64_t deadline, Predicate& holds) {
+        do {
+            if (stop.stop_requested()) return false;
+            if (!wait_stoppable(lock, stop, deadline)) return holds();
         } while (!holds());
         return true;
     }

@@ -180,6 +180,17 @@ private:
     std::array<char, 48> text_;  // in place, so that copying never throws
 };
 
+/// Thrown in a greenlet by a `stop_scope` around it, when a stop is requested of the scope's std::stop_token.
+struct stop_requested : std::exception {
+    stop_requested() noexcept = default;
+    stop_requested(const stop_requested&) noexcept = default;
+    stop_requested& operator=(const stop_requested&) noexcept = default;
+    ~stop_requested() override;
+
+    /// Returns: "a stop was requested".
+    [[nodiscard]] const char* what() const noexcept override;
+};
+
 /// Thrown inside a greenlet that is to end: `raise()` without an argument, a kill, or the drop of its last handle.
 /// Let it pass, or catch it to clean up and throw it on. Arriving at the end of the greenlet, it (or anything
 /// derived from it) ends the greenlet quietly.

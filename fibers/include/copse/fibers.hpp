@@ -32,7 +32,9 @@
 #include <copse/select.hpp>
 #include <copse/semaphore.hpp>
 #include <copse/shared_mutex.hpp>
+#include <copse/spawn_observer.hpp>
 #include <copse/stack.hpp>
+#include <copse/stop_token.hpp>
 #include <copse/thread_pool.hpp>
 #include <copse/timeout.hpp>
 #include <copse/trace.hpp>

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <stop_token>
 #include <vector>
 
 #include <copse/detail/core.hpp>
@@ -48,6 +49,7 @@ struct greenlet_data {
     std::vector<local_value*> locals;  // by index
     local_value* newest = nullptr;     // the same, the last made first: they end in that order
     std::shared_ptr<const context_values> inherited;
+    std::unique_ptr<std::stop_source> stop;  // of a fiber: requested with its kill
 };
 
 /// The current greenlet's value; null if it has none.
