@@ -291,6 +291,15 @@ struct boost_rendezvous : boost_system {
     void wait_for_answer() { bench::keep(reply.value_pop()); }
 };
 
+/// Two places are the fewest that it can have.
+struct boost_queues : boost_system {
+    boost::fibers::buffered_channel<int> question{2}, reply{2};
+    void ask() { question.push(1); }
+    void wait_for_question() { bench::keep(question.value_pop()); }
+    void answer() { reply.push(2); }
+    void wait_for_answer() { bench::keep(reply.value_pop()); }
+};
+
 struct boost_condition : boost_system, flag_and_condition<boost::fibers::mutex, boost::fibers::condition_variable> {};
 
 struct boost_queue : boost_system {
@@ -303,6 +312,7 @@ void add_boost(bench::suite& suite) {
     suite.add("Boost.Fiber mutex, uncontended", uncontended<boost_system::mutex>);
     suite.add("Boost.Fiber mutex, handed over while held across a yield", handed_over<boost_system>);
     suite.add("Boost.Fiber round trip, two unbuffered channels", round_trip<boost_rendezvous>);
+    suite.add("Boost.Fiber round trip, two buffered channels", round_trip<boost_queues>);
     suite.add("Boost.Fiber round trip, condition variable", round_trip<boost_condition>);
     suite.add("Boost.Fiber queue put + get, one fiber", put_and_get<boost_queue>);
     suite.add("Boost.Fiber queue stream of 1024, per item", stream<boost_queue>);

@@ -244,7 +244,7 @@ TEST_F(Timeout, Fault_KL11_DueInTheTurnOfAReleaseWinsAndThePermitStays) {
     EXPECT_EQ(permits.available(), 1);
 }
 
-// rule 63
+// rules 55, 59
 TEST_F(Timeout, Fault_KL11_AWakeThatIsQueuedBeatsADeadlineThatPassesThen) {
     copse::semaphore permits(0);
     const auto f = spawn([&] {
@@ -306,6 +306,28 @@ TEST_F(WithTimeout, GivesWhatTheBodyGives) {
 }
 
 // rule 65 changed
+// rules 55, 59
+TEST_F(WithTimeout, SilentTellsByItsResult) {
+    EXPECT_TRUE(with_timeout(
+        1s, [] { sleep(10ms); }, copse::silent));
+    EXPECT_FALSE(with_timeout(
+        1s, [] { sleep(1h); }, copse::silent));
+    EXPECT_FALSE(with_timeout(
+        1s,
+        [] {
+            sleep(1h);
+            return 7;
+        },
+        copse::silent));
+    EXPECT_THROW(with_timeout(1s,
+                              [] {
+                                  with_timeout(
+                                      2s, [] { sleep(1h); }, copse::silent);
+                              }),
+                 timeout_expired);
+    EXPECT_EQ(time.elapsed(), 3010ms);
+}
+
 TEST_F(Timeout, StartArmsTheFullLengthAgain) {
     timeout limit(150ms);
     for (int i = 0; i < 5; ++i) {

@@ -24,6 +24,7 @@
 #include <copse/mutex.hpp>
 #include <copse/nursery.hpp>
 #include <copse/once.hpp>
+#include <copse/permit.hpp>
 #include <copse/pool.hpp>
 #include <copse/priority_queue.hpp>
 #include <copse/queue.hpp>

@@ -70,6 +70,12 @@ private:
     bool expired_ = false;
 };
 
+/// Asks `with_timeout` to tell of its own timeout by what it returns.
+struct silent_t {
+    explicit silent_t() = default;
+};
+inline constexpr silent_t silent{};
+
 /// Calls `f` under a limit.
 /// Returns: what `f` returns.
 /// Throws:  timeout_expired; what `f` throws.
@@ -90,6 +96,20 @@ auto with_timeout(std::chrono::duration<Rep, Period> length, F&& f, Fallback&& f
         if (!limit.threw(e)) throw;
     }
     return std::forward<Fallback>(fallback);
+}
+
+/// The same for an `f` whose result, if any, is not wanted: `if (!with_timeout(10ms, f, copse::silent)) …`.
+/// Returns: false if its own timeout ended it.
+template <class Rep, class Period, std::invocable F>
+bool with_timeout(std::chrono::duration<Rep, Period> length, F&& f, silent_t /*tag*/) {
+    const timeout limit(length);
+    try {
+        std::forward<F>(f)();
+        return true;
+    } catch (const timeout_expired& e) {
+        if (!limit.threw(e)) throw;
+    }
+    return false;
 }
 
 }  // namespace copse
