@@ -20,8 +20,8 @@ public:
     void visit(int visitor) {
         const copse::permit place(places_);  // given back at the end of the scope, whatever ends it
         most_ = std::max(most_, ++inside_);
-        std::cout << visitor << " sits down, " << inside_ << " inside\n";
-        copse::sleep(100ms + 10ms * (visitor % 3));
+        std::cout << "visitor " << visitor << " sits down\n";
+        copse::sleep(100ms);
         --inside_;
     }
 
