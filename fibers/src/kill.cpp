@@ -1,5 +1,7 @@
 #include "kill.hpp"
 
+#include <copse/join_all.hpp>
+
 #include "fork.hpp"
 #include "greenlet_data.hpp"
 #include "hub_core.hpp"
@@ -146,6 +148,23 @@ void last_word(fiber_core& f) noexcept {
     if (f.error == nullptr || f.marked(mark_observed)) return;
     f.marks |= mark_observed;
     f.owner->report(f.error, f.self);
+}
+
+std::size_t kill_many(const kill_options& with, std::span<const any_fiber> fibers) {
+    bool myself = false;
+    for (const any_fiber& each : fibers) {
+        fiber_core& f = fiber_access::block(each, "kill_all");
+        if (&f == this_thread.current) {
+            myself = true;
+        } else {
+            ask_for_kill(f, with.exception);
+        }
+    }
+    if (myself) {
+        ask_for_kill(static_cast<fiber_core&>(*this_thread.current), with.exception);
+        attend();
+    }
+    return join_many(join_options{.timeout = with.timeout}, fibers);
 }
 
 departure live_as_fiber(thread_state& state, core& first) {
