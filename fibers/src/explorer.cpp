@@ -9,6 +9,7 @@
 #include <copse/fiber.hpp>
 
 #include "kill.hpp"
+#include "last_line.hpp"
 #include "messenger.hpp"
 
 namespace copse::detail {
@@ -104,10 +105,19 @@ void explorer::call(const scenario& scene) {
     }
 }
 
-// What is ready may still end by itself, as links do; in one order, since the scenario is over.
+// What fibers are left may refer to what has ended with the scenario: if their kill ends the process, it is said why.
 void explorer::settle() {
     choosing_ = false;
+    if (hub_.unfinished != 0) {
+        std::ostringstream text;
+        text << "the scenario returned and left " << hub_.unfinished << " unfinished:\n";
+        hub_.dump(text);
+        fail(text.str(), nullptr);
+        last_line::say(failure_->text.c_str());
+        end_all();
+    }
     drain();
+    last_line::say(nullptr);
     require_nothing_left();
     core& main = hub_.state.main;
     while (main.interrupts != nullptr) withdraw(main, *main.interrupts);
@@ -125,16 +135,8 @@ void explorer::drain() {
 }
 
 void explorer::require_nothing_left() {
-    const std::size_t fibers = hub_.unfinished;
-    const std::size_t timers = hub_.timers.size();
-    if (fibers != 0) {
-        std::ostringstream text;
-        text << "the scenario returned and left " << fibers << " unfinished:\n";
-        hub_.dump(text);
-        fail(text.str(), nullptr);
-        end_all();
-        drain();
-    } else if (timers != 0) {
+    must(hub_.unfinished == 0, "explore: a fiber of the scenario survives its kill");
+    if (const std::size_t timers = hub_.timers.size(); timers != 0) {
         fail("the scenario left " + std::to_string(timers) + " deadlines armed", nullptr);
     } else if (const std::size_t left = debug::live_greenlets(); left != greenlets_before_) {
         fail("the scenario left greenlets or handles behind: " + std::to_string(left) + " are alive, not " +
@@ -143,7 +145,6 @@ void explorer::require_nothing_left() {
     } else if (debug::live_stacks() != stacks_before_) {
         fail("the scenario left stacks behind", nullptr);
     }
-    must(hub_.unfinished == 0, "explore: a fiber of the scenario survives its kill");
 }
 
 void explorer::fail(std::string text, std::exception_ptr cause) noexcept {
