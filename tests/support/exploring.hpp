@@ -11,10 +11,13 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdlib>
 #include <deque>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -32,8 +35,15 @@ public:
 
 inline testing::Environment* const told_at_the_end = testing::AddGlobalTestEnvironment(new executions);
 
-/// Executions at most, of each kind of exploration. Sanitizers get a share.
-constexpr std::size_t effort(std::size_t wanted) { return sanitized ? std::max<std::size_t>(wanted / 40, 50) : wanted; }
+/// Executions at most, of each kind of exploration. Sanitizers get a share; COPSE_EFFORT=20 in the environment makes it that many
+/// times as many.
+inline std::size_t effort(std::size_t wanted) {
+    static const std::size_t times = [] {
+        const char* const text = std::getenv("COPSE_EFFORT");  // NOLINT(concurrency-mt-unsafe): read only
+        return text == nullptr ? 1 : std::max<std::size_t>(std::strtoul(text, nullptr, 10), 1);
+    }();
+    return times * (sanitized ? std::max<std::size_t>(wanted / 40, 50) : wanted);
+}
 
 class exploring : public hub_test {
 protected:
