@@ -109,6 +109,7 @@ void exploration::check(bool holds, std::string_view text) noexcept {
 bool exploration::interfered() const noexcept { return by_.interfered(); }
 
 explored explore(const explore_options& with, const scenario& run) {
+    if (run == nullptr) throw null_callable("explore: the scenario is null");
     const detail::exploration_rules rules = rules_of("explore", with);
     const std::optional<std::string> script =
         with.replay.empty() ? told_by_environment(variable_of_choices, with.name) : with.replay;
@@ -134,6 +135,7 @@ explored explore(const explore_options& with, const scenario& run) {
 explored explore(const scenario& run) { return explore(explore_options(), run); }
 
 explored explore_seeds(const explore_seeds_options& with, const scenario& run) {
+    if (run == nullptr) throw null_callable("explore_seeds: the scenario is null");
     const detail::exploration_rules rules = rules_of("explore_seeds", with);
     const std::optional<std::string> only = told_by_environment(variable_of_seeds, with.name);
     const std::uint64_t first = only ? seed_of(*only) : with.first;

@@ -7,6 +7,7 @@
 #include <copse/debug.hpp>
 #include <copse/detail/type_name.hpp>
 #include <copse/fiber.hpp>
+#include <copse/nursery.hpp>
 
 #include "kill.hpp"
 #include "last_line.hpp"
@@ -35,6 +36,17 @@ bool is_fiber_killed(const std::exception_ptr& e) noexcept {
         return true;
     } catch (...) {
         return false;
+    }
+}
+
+// Of a nursery's error those that it is made of; else none.
+std::vector<std::exception_ptr> parts_of(const std::exception_ptr& e) {
+    try {
+        std::rethrow_exception(e);
+    } catch (const nursery_error& all) {
+        return all.failures();
+    } catch (...) {
+        return {};
     }
 }
 
@@ -157,10 +169,13 @@ void explorer::hear(const std::exception_ptr& error, const greenlet& of) {
 }
 
 // What is thrown by us, or follows from it.
-bool explorer::is_mine(const std::exception_ptr& error) const noexcept {
+bool explorer::is_mine(const std::exception_ptr& error) const {
     if (interfered_ == 0) return false;
-    return std::find(injected_.begin(), injected_.end(), error) != injected_.end() ||
-           (killed_ && is_fiber_killed(error));
+    if (std::find(injected_.begin(), injected_.end(), error) != injected_.end()) return true;
+    if (killed_ && is_fiber_killed(error)) return true;
+    const std::vector<std::exception_ptr> parts = parts_of(error);
+    return !parts.empty() &&
+           std::all_of(parts.begin(), parts.end(), [this](const std::exception_ptr& each) { return is_mine(each); });
 }
 
 std::size_t explorer::choose(std::size_t of) {

@@ -79,7 +79,7 @@ private:
     void interrupt_main() noexcept;
     void require_nothing_left();
     void hear(const std::exception_ptr& error, const greenlet& of);
-    bool is_mine(const std::exception_ptr& error) const noexcept;
+    bool is_mine(const std::exception_ptr& error) const;
     bool may_interfere() const noexcept { return choosing_ && interfered_ < rules_.interferences; }
     bool may_kill(const fiber_core& f) const noexcept { return rules_.kills && f.killing == kill_phase::none; }
     template <class Kill, class TimeOut>
