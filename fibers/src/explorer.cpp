@@ -212,7 +212,7 @@ void explorer::interfere() noexcept {
 void explorer::apply(std::uint32_t taken, const alternatives& of) noexcept {
     if (taken > of.kills + of.timeouts) {
         ++interfered_;
-        if (telling_) story_ += ", the next deadline";
+        if (telling_) add_to_story("the next deadline");
         return hub_.pass_next_deadline();
     }
     std::uint32_t kills = taken;
@@ -238,7 +238,7 @@ void explorer::chosen(ready_node& next) noexcept {
     }
     if (!is_greenlet(next)) return;
     core& c = static_cast<core&>(next);
-    if (telling_) add_to_story("", c);
+    if (telling_) add_to_story(label(c));
     if (!c.is(trait_fiber) || !may_interfere()) return;
     auto& f = static_cast<fiber_core&>(c);
     alternatives of{.interfering = true};
@@ -254,7 +254,7 @@ void explorer::chosen(ready_node& next) noexcept {
 void explorer::kill(fiber_core& f) noexcept {
     ++interfered_;
     killed_ = true;
-    if (telling_) add_to_story("kill ", f);
+    if (telling_) add_to_story("kill " + label(f));
     if (f.has_started()) return request_end(f);
     // This ends it, with destructors of the user's: not in a turn.
     hub_.push_front(*new callback(
@@ -263,7 +263,7 @@ void explorer::kill(fiber_core& f) noexcept {
 
 void explorer::time_out(fiber_core& f) noexcept {
     ++interfered_;
-    if (telling_) add_to_story("time out ", f);
+    if (telling_) add_to_story("time out " + label(f));
     interrupt& i = interrupts_.emplace_back();
     i.error = std::make_exception_ptr(timeout_expired(++hub_.last_timeout, std::chrono::nanoseconds(0)));
     injected_.push_back(i.error);
@@ -305,12 +305,11 @@ void explorer::interrupt_main() noexcept {
 }
 
 // Of a long one the end.
-void explorer::add_to_story(const char* what, const core& who) {
+void explorer::add_to_story(const std::string& what) {
     constexpr std::size_t longest = 2'000;
     if (!choosing_) return;
     if (!story_.empty()) story_ += ", ";
     story_ += what;
-    story_ += label(who);
     if (story_.size() > 2 * longest) story_.replace(0, story_.find(',', longest), "...");
 }
 

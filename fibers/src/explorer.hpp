@@ -87,7 +87,7 @@ private:
     void apply(std::uint32_t taken, const alternatives& of) noexcept;
     void kill(fiber_core& f) noexcept;
     void time_out(fiber_core& f) noexcept;
-    void add_to_story(const char* what, const core& who);
+    void add_to_story(const std::string& what);
     std::string label(const core& c) const;
 
     const exploration_rules rules_;

@@ -275,6 +275,7 @@ TEST_F(ExploreTimeouts, Nested) {
                     if (!inner.threw(e)) throw;
                     run.check(inner.expired(), "who threw has expired");
                 }
+                inner.cancel();
                 yield();
             } catch (const copse::timeout_expired& e) {
                 if (!outer.threw(e)) throw;
