@@ -100,6 +100,7 @@ void explorer::begin(choices& by) {
     dispatches_ = 0;
     ended_all_ = false;
     killed_ = false;
+    helper_ = nullptr;
     injected_.clear();
     story_.clear();
     greenlets_before_ = debug::live_greenlets();
@@ -191,7 +192,7 @@ std::size_t explorer::pick(std::size_t of) noexcept {
 template <class Kill, class TimeOut>
 void explorer::for_each_parked(Kill kill, TimeOut time_out) noexcept {
     for (core* c = hub_.state.newest(); c != nullptr; c = c->older) {
-        if (!c->is(trait_fiber) || !c->is_active() || !is_parked(*c)) continue;
+        if (!c->is(trait_fiber) || !c->is_active() || !is_parked(*c) || c == helper_) continue;
         auto& f = static_cast<fiber_core&>(*c);
         if (may_kill(f)) kill(f);
         if (rules_.timeouts) time_out(f);
@@ -238,8 +239,8 @@ void explorer::chosen(ready_node& next) noexcept {
     }
     if (!is_greenlet(next)) return;
     core& c = static_cast<core&>(next);
-    if (telling_) add_to_story(label(c));
-    if (!c.is(trait_fiber) || !may_interfere()) return;
+    if (telling_ && &c != helper_) add_to_story(label(c));
+    if (!c.is(trait_fiber) || &c == helper_ || !may_interfere()) return;
     auto& f = static_cast<fiber_core&>(c);
     alternatives of{.interfering = true};
     of.kills = may_kill(f) ? 1 : 0;
@@ -256,9 +257,20 @@ void explorer::kill(fiber_core& f) noexcept {
     killed_ = true;
     if (telling_) add_to_story("kill " + label(f));
     if (f.has_started()) return request_end(f);
-    // This ends it, with destructors of the user's: not in a turn.
-    hub_.push_front(*new callback(
-        [held = handle_access::share(f)] { request_end(static_cast<fiber_core&>(handle_access::of(held))); }));
+    call_first(
+        [this, held = handle_access::share(f)] { request_end(static_cast<fiber_core&>(handle_access::of(held))); });
+}
+
+// In a fiber: the end of one that has not started runs destructors of the user's, which may park.
+template <class F>
+void explorer::call_first(F f) noexcept {
+    const fiber<void> helper = spawn({.name = "explorer"}, [this, call = std::move(f)] {
+        call();
+        helper_ = nullptr;
+    });
+    core& c = handle_access::of(helper.underlying());
+    helper_ = &c;
+    hub_.bring_to_front(c);
 }
 
 void explorer::time_out(fiber_core& f) noexcept {
@@ -281,15 +293,14 @@ bool explorer::stuck() noexcept {
     return true;
 }
 
-// The kills are asked for in the hub: the end of one that has not started runs destructors of the user's. Main is told when
-// that does not make it ready.
+// Main is told when the end of all the others does not make it ready.
 void explorer::end_all() noexcept {
     choosing_ = false;
     ended_all_ = true;
-    hub_.call_back([this] {
+    call_first([this] {
         std::vector<greenlet> all;
         for (core* c = hub_.state.newest(); c != nullptr; c = c->older) {
-            if (c->is(trait_fiber)) all.push_back(handle_access::share(*c));
+            if (c->is(trait_fiber) && c != this_thread.current) all.push_back(handle_access::share(*c));
         }
         for (const greenlet& g : all) request_end(static_cast<fiber_core&>(handle_access::of(g)));
     });

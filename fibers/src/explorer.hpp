@@ -76,6 +76,8 @@ private:
     void settle();
     void drain();
     void end_all() noexcept;
+    template <class F>
+    void call_first(F f) noexcept;
     void interrupt_main() noexcept;
     void require_nothing_left();
     void hear(const std::exception_ptr& error, const greenlet& of);
@@ -100,6 +102,7 @@ private:
     std::optional<mishap> failure_;
     std::deque<interrupt> interrupts_;          // thrown by us; stay where they are
     std::vector<std::exception_ptr> injected_;  // what they throw
+    const core* helper_ = nullptr;              // a fiber of ours, which is left alone
     std::size_t interfered_ = 0;
     std::size_t dispatches_ = 0;
     std::size_t greenlets_before_ = 0;

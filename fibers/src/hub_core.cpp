@@ -308,7 +308,9 @@ void hub_core::choose() noexcept {
 void hub_core::bring_to_front(ready_node& node) noexcept {
     if (&node == first_) return;
     unpush(node);
-    push_front(node);
+    node.next_ready = first_;
+    if (first_ == nullptr) last_ = &node.next_ready;
+    first_ = &node;
 }
 
 void hub_core::pass_next_deadline() noexcept {

@@ -95,12 +95,8 @@ struct hub_core : hub {
 
     bool has_ready() const noexcept { return first_ != nullptr; }
 
-    /// For choosers: it goes before all who are ready.
-    void push_front(ready_node& node) noexcept {
-        node.next_ready = first_;
-        if (first_ == nullptr) last_ = &node.next_ready;
-        first_ = &node;
-    }
+    /// For choosers: what is ready goes before all others.
+    void bring_to_front(ready_node& node) noexcept;
 
     /// For choosers: time goes by until the next deadline, which there must be, although others are ready.
     void pass_next_deadline() noexcept;
@@ -202,7 +198,6 @@ private:
     void choose() noexcept;
     template <class Visit>
     void for_each_eligible(Visit visit) noexcept;
-    void bring_to_front(ready_node& node) noexcept;
     std::size_t count_ready() const noexcept;
 
     ready_node* first_ = nullptr;
