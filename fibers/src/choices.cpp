@@ -145,7 +145,7 @@ choices::word choices::word_of(const choice& c) noexcept {
 std::string choices::text() const {
     std::string all;
     print([&all](std::string_view part) { all += part; });
-    return all.empty() ? "0" : all;
+    return all;
 }
 
 }  // namespace copse::detail

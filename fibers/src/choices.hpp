@@ -52,6 +52,7 @@ public:
     void print(Put put) const {
         std::size_t last = path_.size();
         while (last > 0 && path_[last - 1].taken == 0) --last;
+        if (last == 0) put(std::string_view("0"));
         for (std::size_t i = 0; i < last;) {
             if (i != 0) put(std::string_view(","));
             std::size_t zeros = 0;
