@@ -15,6 +15,10 @@ void meeting::require_expected(std::ptrdiff_t n) const {
                                 " are expected");
 }
 
+void meeting::require_more() const {
+    if (expected_ == 0) throw std::invalid_argument("barrier: drop, while nobody is expected any more");
+}
+
 void meeting::next_phase() noexcept {
     ++phase_;
     left_ = expected_;

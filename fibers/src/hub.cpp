@@ -121,7 +121,8 @@ bool hub::idle_by(std::int64_t deadline) {
 
 hub_stats hub::stats() const noexcept {
     const detail::hub_core& self = detail::hub_core::of(*this);
-    const std::uint64_t of_this_turn = self.dice_ ? 0 : detail::hub_core::dispatches_per_turn - self.budget_;
+    const std::uint64_t of_this_turn =
+        self.chooser_ != nullptr ? 0 : detail::hub_core::dispatches_per_turn - self.budget_;
     return {.turns = self.turns_,
             .dispatches = self.dispatched_ + of_this_turn,
             .spawned = self.spawned,
@@ -157,12 +158,6 @@ std::unique_ptr<idle_driver> hub::set_driver(std::unique_ptr<idle_driver> driver
 
 idle_driver& hub::driver() const noexcept { return *detail::hub_core::of(*this).driver_; }
 
-void hub::shuffle(std::optional<std::uint64_t> seed) noexcept {
-    detail::hub_core& self = detail::hub_core::of(*this);
-    self.dice_.reset();
-    if (seed) self.dice_.emplace(static_cast<std::minstd_rand::result_type>(*seed % 2147483646 + 1));
-    self.select_dice = self.dice_.value_or(std::minstd_rand());
-    self.budget_ = 1;  // the next dispatch begins a turn
-}
+void hub::shuffle(std::optional<std::uint64_t> seed) noexcept { detail::hub_core::of(*this).shuffle_by(seed); }
 
 }  // namespace copse

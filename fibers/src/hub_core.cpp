@@ -159,10 +159,11 @@ void hub_core::turn() noexcept {
             break;
         }
         ++turns_;
-        dispatched_ += (dice_ ? 1 : dispatches_per_turn) - budget_;
-        budget_ = dice_ ? 1 : dispatches_per_turn;
+        dispatched_ += (chooser_ != nullptr ? 1 : dispatches_per_turn) - budget_;
+        budget_ = chooser_ != nullptr ? 1 : dispatches_per_turn;
         take_posts();
         if (state.has_dropped()) bury_mail();
+        if (first_ == nullptr && chooser_ != nullptr) chooser_->interfere();
         if (first_ != nullptr) {
             driver_->poll();  // what is ready outside comes before what has timed out
         } else if (may_be_woken()) {
@@ -173,7 +174,7 @@ void hub_core::turn() noexcept {
         }
         if (!timers.empty()) fire_timers();
     } while (first_ == nullptr);
-    if (dice_) shuffle_ready();
+    if (chooser_ != nullptr) choose();
 }
 
 void hub_core::sleep() noexcept {
@@ -242,7 +243,7 @@ void hub_core::nothing_can_wake() noexcept {
         complete(*shutdown_, cause::timed_out);
     } else if (idler_ != nullptr) {
         complete(*idler_, cause::satisfied);
-    } else {
+    } else if (chooser_ == nullptr || !chooser_->stuck()) {
         report_deadlock();
     }
 }
@@ -265,17 +266,76 @@ void hub_core::report_deadlock() noexcept {
     }
 }
 
-void hub_core::shuffle_ready() noexcept {
-    std::uniform_int_distribution<std::size_t> pick(0, count_ready() - 1);
-    ready_node** at = &first_;
-    for (std::size_t skip = pick(*dice_); skip != 0; --skip) at = &(*at)->next_ready;
-    // A mark that is not the first has not been reached: those before it have not had their turn.
-    if (reinterpret_cast<std::uintptr_t>((*at)->frame) == frame_of_turn_mark) at = &first_;
-    ready_node& chosen = **at;
-    unpush(chosen);
-    chosen.next_ready = first_;
-    if (first_ == nullptr) last_ = &chosen.next_ready;
-    first_ = &chosen;
+// Those that may go next. Not a mark before it is the first: those before it have not had their turn. Of posted functions
+// the first: they keep their order.
+template <class Visit>
+void hub_core::for_each_eligible(Visit visit) noexcept {
+    bool posted = false;
+    for (ready_node* at = first_; at != nullptr; at = at->next_ready) {
+        const auto frame = reinterpret_cast<std::uintptr_t>(at->frame);
+        if (frame == frame_of_turn_mark && at != first_) continue;
+        if (frame == frame_of_callback && std::exchange(posted, true)) continue;
+        visit(*at);
+    }
+}
+
+namespace {
+
+// Its turn leads nowhere: when that comes makes no difference.
+bool is_spent(const ready_node& node) noexcept {
+    if (reinterpret_cast<std::uintptr_t>(node.frame) == frame_of_turn_mark)
+        return static_cast<const turn_mark&>(node).spent();
+    return node.frame == nullptr && static_cast<const core&>(node).is_dead();  // killed before it started
+}
+
+}  // namespace
+
+void hub_core::choose() noexcept {
+    for (ready_node* at = first_; at != nullptr; at = at->next_ready) {
+        if (is_spent(*at)) return bring_to_front(*at);
+    }
+    chooser_->interfere();
+    std::size_t eligible = 0;
+    for_each_eligible([&eligible](ready_node&) { ++eligible; });
+    std::size_t skip = eligible > 1 ? chooser_->pick(eligible) : 0;
+    ready_node* next = nullptr;
+    for_each_eligible([&](ready_node& node) {
+        if (skip-- == 0) next = &node;
+    });
+    bring_to_front(*next);
+    chooser_->chosen(*next);
+}
+
+void hub_core::bring_to_front(ready_node& node) noexcept {
+    if (&node == first_) return;
+    unpush(node);
+    node.next_ready = first_;
+    if (first_ == nullptr) last_ = &node.next_ready;
+    first_ = &node;
+}
+
+void hub_core::pass_next_deadline() noexcept {
+    driver_->wait(timers.next_deadline());
+    fire_timers();
+}
+
+void hub_core::set_chooser(chooser* asked) noexcept {
+    chooser_ = asked;
+    shuffler_.reset();
+    budget_ = 1;  // the next dispatch begins a turn
+}
+
+void hub_core::shuffle_by(std::optional<std::uint64_t> seed) noexcept {
+    dice_ = std::minstd_rand();
+    if (is_explored()) return;
+    set_chooser(nullptr);
+    if (seed) chooser_ = &shuffler_.emplace(*seed);
+}
+
+std::size_t hub_core::draw(std::size_t of) noexcept {
+    if (of == 1) return 0;
+    if (chooser_ != nullptr) return chooser_->pick(of);
+    return std::uniform_int_distribution<std::size_t>(0, of - 1)(dice_);
 }
 
 std::size_t hub_core::count_ready() const noexcept {

@@ -19,6 +19,7 @@
 #include <copse/detail/fiber_core.hpp>
 #include <copse/hub.hpp>
 
+#include "chooser.hpp"
 #include "switch.hpp"
 #include "thread_state.hpp"
 #include "timer_wheel.hpp"
@@ -60,6 +61,9 @@ public:
         complete(ends_, cause::timed_out);
     }
 
+    /// Its wait has ended otherwise: nothing happens when its turn comes.
+    bool spent() const noexcept { return ends_.ended != cause::open; }
+
 private:
     hub_core& hub_;
     wait& ends_;
@@ -94,6 +98,20 @@ struct hub_core : hub {
     }
 
     bool has_ready() const noexcept { return first_ != nullptr; }
+
+    /// For choosers: what is ready goes before all others.
+    void bring_to_front(ready_node& node) noexcept;
+
+    /// For choosers: time goes by until the next deadline, which there must be, although others are ready.
+    void pass_next_deadline() noexcept;
+
+    /// From now on `asked` chooses; null: first in, first out. Kept until it is replaced; hub::shuffle leaves it alone.
+    void set_chooser(chooser* asked) noexcept;
+    bool is_explored() const noexcept { return chooser_ != nullptr && !shuffler_; }
+    void shuffle_by(std::optional<std::uint64_t> seed) noexcept;
+
+    /// One of so many, as the chooser says, or at random.
+    std::size_t draw(std::size_t of) noexcept;
 
     /// Takes back a greenlet that was made ready. Linear; for kills.
     void unpush(ready_node& node) noexcept;
@@ -136,8 +154,7 @@ struct hub_core : hub {
     ring<spawn_observer> spawn_observers;
     std::size_t unfinished = 0;
     std::uint64_t spawned = 0;
-    std::minstd_rand select_dice;  // which of several ready cases a select takes
-    std::uint64_t last_timeout;    // serial number; those of different hubs are 2^40 apart
+    std::uint64_t last_timeout;  // serial number; those of different hubs are 2^40 apart
 
     /// A stack whose fiber has finished and which is still stood on: the next unstarted fiber of this size may have it.
     struct {
@@ -192,7 +209,9 @@ private:
     bool may_be_woken() const noexcept;
     void nothing_can_wake() noexcept;
     void report_deadlock() noexcept;
-    void shuffle_ready() noexcept;
+    void choose() noexcept;
+    template <class Visit>
+    void for_each_eligible(Visit visit) noexcept;
     std::size_t count_ready() const noexcept;
 
     ready_node* first_ = nullptr;
@@ -208,7 +227,9 @@ private:
     bool undertaker_ = false;   // a fiber is on its way to what other threads dropped
     bool ending_ = false;       // the thread ends: main kills by hand what is left
     std::int64_t end_of_grace_ = 0;
-    std::optional<std::minstd_rand> dice_;
+    chooser* chooser_ = nullptr;              // null: first in, first out
+    std::optional<seeded_chooser> shuffler_;  // chooser_, or nobody
+    std::minstd_rand dice_;                   // which of several ready cases a select takes, without a chooser
 
     std::mutex driver_mutex_;  // the driver is replaced by its thread, and woken by others
     std::unique_ptr<idle_driver> driver_;

@@ -66,11 +66,6 @@ private:
         "select: no case can happen any more: what they get from is closed and drained, what they put is gone");
 }
 
-std::size_t draw(std::size_t of) {
-    if (of == 1) return 0;
-    return std::uniform_int_distribution<std::size_t>(0, of - 1)(hub_core::here().select_dice);
-}
-
 select_case* const* find_ready(select_cases cases, std::size_t nth) {
     const auto is_it = [&nth](select_case* c) { return c->look() == chance::now && nth-- == 0; };
     return &*std::find_if(cases.begin(), cases.end(), is_it);
@@ -108,7 +103,7 @@ std::optional<std::size_t> select_now(select_cases cases, bool in_turn) {
     }
     if (hopeless) throw_no_chance();
     if (ready == 0) return std::nullopt;
-    select_case* const* chosen = find_ready(cases, draw(ready));
+    select_case* const* chosen = find_ready(cases, hub_core::here().draw(ready));
     wait turn("select", nullptr, gain::something);
     (*chosen)->happen(in_turn ? &turn : nullptr);
     if (turn.ended != cause::open) park(turn);

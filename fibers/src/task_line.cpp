@@ -35,11 +35,24 @@ task::task(task_line& in) : observer(&task_line::told), of(in) {}
 
 task_line::task_line(result_order order, std::size_t bound) : order_(order), room_(permits_of(bound)) {}
 
+task_line::reader_end::reader_end(task_line& in) noexcept
+    : observer([](observer& o) noexcept {
+          task_line& line = static_cast<reader_end&>(o).of;
+          if (!line.ended_) line.end(nullptr);
+      }),
+      of(in) {}
+
 task_line::~task_line() {
     must_not_be_waited_for(consumers_, "imap");
+    at_the_end_.unlink();
     for (auto* ring : {&under_way_, &finished_}) {
         while (task_place* place = ring->front()) take(static_cast<task&>(*place));
     }
+}
+
+void task_line::begin(any_fiber reader) noexcept {
+    reader_ = std::move(reader);
+    fiber_access::block(reader_, "imap").observers.push_back(at_the_end_);
 }
 
 void task_line::add(std::unique_ptr<task> made, any_fiber work) noexcept {

@@ -1,6 +1,7 @@
 // Corners where several things meet: an object that ends before those it let go on have run, a destructor that waits in the middle of
 // something, what is pending when a wait begins or ends without a gain.
 
+#include <copse/explore.hpp>
 #include <copse/fibers.hpp>
 
 #include "exceptions.hpp"
@@ -330,6 +331,25 @@ TEST_F(Corner, WhoIsEndedByANurseryAndSpawnsHearsOfThatFirst) {
                   });
               }),
               "first");
+}
+
+// Found by exploring. It is the reader's end that ends the results, not what it says before.
+TEST_F(Corner, AnImapWhoseReaderIsKilledBeforeItRunsEnds) {
+    const auto all = copse::explore({.kills = true}, [](copse::exploration& run) {
+        copse::pool workers(1);
+        const std::vector<int> numbers = {1};
+        std::size_t got = 0;
+        const auto consumer = spawn([&] {
+            auto results = workers.imap(numbers, [](int n) { return n; });
+            try {
+                while (results.next()) ++got;
+            } catch (const copse::fiber_killed&) {  // the task was
+            }
+        });
+        consumer.join();
+        run.check(got == 1 || run.interfered(), "the result comes");
+    });
+    EXPECT_TRUE(all.complete);
 }
 
 }  // namespace

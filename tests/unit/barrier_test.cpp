@@ -170,6 +170,52 @@ TEST_F(Barrier, Fault_SY06_AParticipantThatDropsOnItsWayOutHoldsNobodyUp) {
     EXPECT_EQ(time.elapsed(), 0ns);
 }
 
+// A participant that is killed while it waits has arrived: a second arrival would end the phase before the others are there.
+TEST_F(Barrier, Fault_SY06_WhoHasArrivedDropsWithItsToken) {
+    int phases = 0;
+    barrier meet(3, [&]() noexcept { ++phases; });
+    const auto victim = spawn([&] {
+        auto token = meet.arrive();
+        const at_end leave([&] { meet.drop(std::move(token)); });
+        sleep(1h);
+    });
+    yield();
+    victim.kill();
+    auto first = meet.arrive();
+    EXPECT_EQ(phases, 0) << "the third is not there";
+    auto second = meet.arrive();
+    EXPECT_EQ(phases, 1);
+    (void)meet.arrive(2);
+    EXPECT_EQ(phases, 2) << "the next phases expect two";
+    meet.wait(std::move(first));
+    meet.wait(std::move(second));
+}
+
+TEST_F(Barrier, Fault_SY06_DroppedAfterThePhaseItArrivesInTheNext) {
+    int phases = 0;
+    barrier meet(2, [&]() noexcept { ++phases; });
+    auto token = meet.arrive();
+    (void)meet.arrive();
+    EXPECT_EQ(phases, 1);
+    meet.drop(std::move(token));
+    (void)meet.arrive();
+    EXPECT_EQ(phases, 2);
+    (void)meet.arrive();
+    EXPECT_EQ(phases, 3) << "one is expected from now on";
+}
+
+TEST_F(Barrier, DropIsRefused) {
+    barrier meet(1);
+    barrier other(2);
+    EXPECT_THROW(meet.drop(other.arrive()), std::invalid_argument);
+    auto token = other.arrive();
+    other.drop(std::move(token));  // that phase is over: arrives
+    (void)other.arrive();
+    auto last = other.arrive();
+    other.drop(std::move(last));
+    EXPECT_THROW((void)other.arrive(), std::invalid_argument);
+}
+
 TEST_F(Barrier, Fault_SY06_WhoWasKilledBeforeHasNotArrived) {
     barrier meet(1, [this]() noexcept { log("never"); });
     copse::fiber<void> victim;

@@ -30,6 +30,8 @@ public:
     /// Returns: whether that was the last of them. Then next_phase must follow; meanwhile nobody is expected.
     bool count(std::ptrdiff_t n) noexcept { return (left_ -= n) == 0; }
     void expect_one_less() noexcept { --expected_; }
+    /// Throws:  std::invalid_argument unless somebody is expected in the phases to come.
+    void require_more() const;
     /// Lets all go on who wait.
     void next_phase() noexcept;
 
@@ -56,8 +58,9 @@ struct no_completion {
 /// all who wait go on, in the order in which they came, and the next phase begins. Has the interface of std::barrier.
 ///
 /// Waiting acquires nothing. A participant that is killed while it waits (or times out) **has arrived all the same**: the phase
-/// ends without it, and the next one still expects it. A fiber that may be killed should let a guard in it call
-/// `arrive_and_drop`, or the others wait for ever. There is no broken state.
+/// ends without it, and the next one still expects it. A fiber that may be killed should give up its place on the way out, or the
+/// others wait for ever: by `drop` with its token if it has arrived, which does not count it twice; else by `arrive_and_drop`.
+/// There is no broken state.
 ///
 /// The completion function must not throw. It may park; kills of the greenlet that calls it are kept back meanwhile, and
 /// further arrivals are refused until it has returned. Owner thread only. Ending a barrier while fibers wait aborts with a
@@ -129,6 +132,16 @@ public:
         meeting_.require_expected(1);
         meeting_.expect_one_less();
         count(1);
+    }
+
+    /// For who has arrived, and is killed before it can wait for the end of the phase or has just done so: is not expected in any
+    /// phase after that of the token. If that is over, arrives in the present one for the last time. Does not wait.
+    /// Throws:  as wait; as arrive.
+    void drop(arrival_token&& token) {
+        if (token.of_ != this) detail::throw_foreign_token();
+        if (meeting_.is_over(token.phase_)) return arrive_and_drop();
+        meeting_.require_more();
+        meeting_.expect_one_less();
     }
 
 private:

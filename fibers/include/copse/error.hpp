@@ -153,6 +153,12 @@ struct would_block_forever : error {
     ~would_block_forever() override;
 };
 
+/// Thrown by `explore` when a scenario did not do again what it did before.
+struct not_deterministic : error {
+    using error::error;
+    ~not_deterministic() override;
+};
+
 /// Thrown when a duration is not a number.
 struct invalid_duration : error {
     using error::error;

@@ -38,7 +38,7 @@ public:
     ~task_line();
 
     bool begun() const noexcept { return !reader_.empty(); }
-    void begin(any_fiber reader) noexcept { reader_ = std::move(reader); }
+    void begin(any_fiber reader) noexcept;
 
     /// Parks:   until the bound allows one more task.
     void await_room() { room_.acquire(); }
@@ -66,8 +66,15 @@ private:
     void tell_consumers() noexcept;
     any_fiber take(task& t) noexcept;
 
+    // However the reader ends: one that is killed before it runs says nothing itself.
+    struct reader_end final : observer {
+        explicit reader_end(task_line& in) noexcept;
+        task_line& of;
+    };
+
     const result_order order_;
     semaphore room_;
+    reader_end at_the_end_{*this};
     any_fiber reader_;
     ring<task_place> under_way_;  // of_input: also those that have finished
     ring<task_place> finished_;   // of_finish: in that order

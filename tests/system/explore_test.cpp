@@ -1,0 +1,549 @@
+// The explorer itself: how many orders there are, what it finds in what is broken on purpose, that its line repeats it, and what it
+// refuses. SC08.
+
+#include <copse/explore.hpp>
+#include <copse/fibers.hpp>
+
+#include "exceptions.hpp"
+#include "exploring.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <functional>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+using copse::exploration;
+using copse::exploration_failed;
+using copse::explored;
+using copse::spawn;
+using copse::yield;
+using copse_test::what_is_thrown_by;
+using namespace std::chrono_literals;
+
+namespace {
+
+class Explore : public copse_test::exploring {
+protected:
+    // The failure that `with` finds; fails the test if it finds none.
+    static exploration_failed failure_of(const copse::explore_options& with, const copse::scenario& scene) {
+        try {
+            copse::explore(with, scene);
+        } catch (const exploration_failed& e) {
+            return e;
+        }
+        ADD_FAILURE() << "nothing was found";
+        return exploration_failed("nothing", "", nullptr);
+    }
+};
+
+class environment_variable {
+public:
+    environment_variable(const char* name, const char* text) : name_(name) { ::setenv(name, text, 1); }
+    environment_variable(const environment_variable&) = delete;
+    environment_variable& operator=(const environment_variable&) = delete;
+    ~environment_variable() { ::unsetenv(name_); }
+
+private:
+    const char* name_;
+};
+
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+// ---- the orders
+
+TEST_F(Explore, EveryOrderOfThoseThatAreReadyOnce) {
+    std::set<std::string> seen;
+    const explored all = copse::explore([&](exploration&) {
+        std::string order;
+        const auto say = [&order](char c) { order += c; };
+        const auto a = spawn(say, 'a');
+        const auto b = spawn(say, 'b');
+        const auto c = spawn(say, 'c');
+        copse::join_all(a, b, c);
+        EXPECT_TRUE(seen.insert(order).second) << order << " comes twice";
+    });
+    EXPECT_EQ(seen, (std::set<std::string>{"abc", "acb", "bac", "bca", "cab", "cba"}));
+    EXPECT_EQ(all.executions, 6U);
+    EXPECT_EQ(all.choices, 12U);
+    EXPECT_EQ(all.deepest, 2U);
+    EXPECT_TRUE(all.complete);
+}
+
+TEST_F(Explore, TheFirstIsFirstInFirstOut) {
+    std::string order;
+    copse::explore({.limit = 1}, [&](exploration&) {
+        order.clear();
+        const auto twice = [&order](char c) {
+            order += c;
+            yield();
+            order += c;
+        };
+        const auto a = spawn(twice, 'a');
+        const auto b = spawn(twice, 'b');
+        copse::join_all(a, b);
+    });
+    EXPECT_EQ(order, "abab");
+}
+
+TEST_F(Explore, ALimitCutsItOff) {
+    const explored some = copse::explore({.limit = 4}, [](exploration& run) { run.choose(5); });
+    EXPECT_EQ(some.executions, 4U);
+    EXPECT_FALSE(some.complete);
+    const explored all = copse::explore({.limit = 5}, [](exploration& run) { run.choose(5); });
+    EXPECT_EQ(all.executions, 5U);
+    EXPECT_TRUE(all.complete);
+}
+
+TEST_F(Explore, WhatLiesBeyondTheMostChoicesIsNotVaried) {
+    const auto poll = [](exploration&) {
+        bool done = false;
+        const auto a = spawn([&done] {
+            while (!done) yield();
+        });
+        const auto b = spawn([&done] { done = true; });
+        copse::join_all(a, b);
+    };
+    const explored some = copse::explore({.max_choices = 10}, poll);
+    EXPECT_EQ(some.executions, 11U);
+    EXPECT_EQ(some.deepest, 10U);
+    EXPECT_FALSE(some.complete);
+}
+
+TEST_F(Explore, ChoicesOfTheScenario) {
+    std::set<std::pair<std::size_t, std::size_t>> seen;
+    copse::explore([&](exploration& run) {
+        const std::size_t first = run.choose(2);
+        seen.emplace(first, run.choose(3 - first));
+        EXPECT_EQ(run.choose(1), 0U);
+    });
+    EXPECT_EQ(seen.size(), 5U);
+    EXPECT_THROW(copse::explore([](exploration& run) { run.choose(0); }), exploration_failed);
+}
+
+TEST_F(Explore, WhatASelectTakesIsAChoice) {
+    std::set<std::size_t> taken;
+    const explored all = copse::explore([&](exploration&) {
+        copse::queue<int> a(1);
+        copse::queue<int> b(1);
+        a.put(1);
+        b.put(2);
+        taken.insert(copse::select(copse::on_get(a, [](int) {}), copse::on_get(b, [](int) {})));
+    });
+    EXPECT_EQ(taken.size(), 2U);
+    EXPECT_EQ(all.executions, 2U);
+}
+
+TEST_F(Explore, PostedFunctionsKeepTheirOrder) {
+    std::set<std::string> seen;
+    copse::explore([&](exploration&) {
+        std::string order;
+        copse::hub::current().post([&order] { order += '1'; });
+        copse::hub::current().post([&order] { order += '2'; });
+        const auto a = spawn([&order] { order += 'a'; });
+        copse::hub::current().run_until_idle();
+        seen.insert(order);
+    });
+    EXPECT_EQ(seen, (std::set<std::string>{"12a", "1a2", "a12"}));
+}
+
+TEST_F(Explore, AWaitOfLengthZeroEndsAfterAllWhoWereReady) {
+    copse::explore([](exploration& run) {
+        copse::event e;
+        const auto a = spawn([&e] { e.set(); });
+        const auto b = spawn([&e] { e.is_set(); });
+        run.check(e.wait_for(0ms), "it is set within a turn");
+        copse::join_all(a, b);
+    });
+}
+
+TEST_F(Explore, TimeIsVirtual) {
+    copse::explore([](exploration& run) {
+        const auto begun = copse::clock::now();
+        const auto a = spawn([] { copse::sleep(24h); });
+        a.join();
+        run.check(copse::clock::now() - begun == 24h, "a day goes by");
+    });
+}
+
+// ---- interferences
+
+// The states in which a kill found it, and how often each came.
+TEST_F(Explore, AKillAtEveryWaitAndBeforeTheStart) {
+    std::vector<std::string> ends;
+    copse::explore({.kills = true}, [&](exploration& run) {
+        std::string state = "unstarted";
+        const auto a = spawn([&state] {
+            state = "begun";
+            yield();
+            state = "once";
+            copse::sleep(1ms);
+            state = "over";
+        });
+        a.join();
+        EXPECT_EQ(a.killed(), run.interfered());
+        ends.push_back(state);
+    });
+    EXPECT_EQ(ends, (std::vector<std::string>{"over", "once", "once", "begun", "unstarted"}));
+}
+
+TEST_F(Explore, ATimeoutAtEveryWait) {
+    std::vector<std::string> ends;
+    copse::explore({.timeouts = true}, [&](exploration& run) {
+        std::string state = "unstarted";
+        const auto a = spawn([&] {
+            state = "begun";
+            try {
+                yield();
+                state = "once";
+                copse::sleep(1ms);
+                state = "over";
+            } catch (const copse::timeout_expired&) {
+                EXPECT_TRUE(run.interfered());
+                state += " timed out";
+            }
+        });
+        a.join();
+        ends.push_back(state);
+    });
+    EXPECT_EQ(ends, (std::vector<std::string>{"over", "once timed out", "once timed out", "begun timed out"}));
+}
+
+// Decision 3: who was given something and killed at the same moment keeps it, and is killed at its next wait.
+TEST_F(Explore, AKillThatComesWithWhatWasWaitedFor) {
+    bool kept = false;
+    copse::explore({.kills = true}, [&](exploration& run) {
+        copse::semaphore s(0);
+        bool has = false;
+        const auto a = spawn([&] {
+            s.acquire();
+            has = true;
+            yield();
+            has = false;
+        });
+        yield();
+        s.release();
+        a.join();
+        if (a.killed() && has) kept = true;
+        run.check(s.available() == (a.killed() && !has ? 1 : 0), "the permit is somewhere");
+    });
+    EXPECT_TRUE(kept);
+}
+
+TEST_F(Explore, ADeadlineAlthoughOthersAreReady) {
+    std::set<std::string> seen;
+    copse::explore({.deadlines = true, .limit = 100}, [&](exploration&) {
+        std::string order;
+        const auto a = spawn([&order] {
+            copse::sleep(1h);
+            order += 's';
+        });
+        const auto b = spawn([&order] {
+            order += 'b';
+            yield();
+            order += 'b';
+        });
+        copse::join_all(a, b);
+        seen.insert(order);
+    });
+    EXPECT_EQ(seen, (std::set<std::string>{"bbs", "bsb", "sbb"}));
+}
+
+TEST_F(Explore, SeveralInterferencesInOneExecution) {
+    std::size_t most = 0;
+    const auto scene = [&](exploration&) {
+        const auto a = spawn([] { yield(); });
+        const auto b = spawn([] { yield(); });
+        copse::join_all(a, b);
+        most = std::max(most, static_cast<std::size_t>(a.killed()) + static_cast<std::size_t>(b.killed()));
+    };
+    copse::explore({.kills = true}, scene);
+    EXPECT_EQ(most, 1U);
+    copse::explore({.kills = true, .interferences = 2}, scene);
+    EXPECT_EQ(most, 2U);
+}
+
+// ---- what is broken on purpose
+
+// Lets whoever runs take the permit that was meant for a waiter, who then has to wait again: nobody counts on a turn.
+class barging_semaphore {
+public:
+    void acquire() {
+        while (free_ == 0) freed_.wait_for(1h);
+        --free_;
+    }
+    void release() {
+        ++free_;
+        freed_.set();
+        freed_.clear();
+    }
+
+private:
+    int free_ = 1;
+    copse::event freed_;
+};
+
+TEST_F(Explore, FindsASemaphoreThatIsNotFair) {
+    const auto scene = [](exploration& run) {
+        barging_semaphore s;
+        copse_test::fair_line line(run);
+        const auto work = [&] {
+            line.pass([&s] { s.acquire(); });
+            yield();
+            s.release();
+        };
+        const auto a = spawn(work);
+        const auto b = spawn(work);
+        const auto c = spawn(work);
+        copse::join_all(a, b, c);
+    };
+    const exploration_failed found = failure_of({.name = "barging"}, scene);
+    EXPECT_TRUE(contains(found.what(), "in the order of arrival")) << found.what();
+    EXPECT_TRUE(contains(found.what(), "\nCOPSE_REPLAY=barging:" + found.replay())) << found.what();
+    const exploration_failed again = failure_of({.name = "barging", .replay = found.replay()}, scene);
+    EXPECT_EQ(again.replay(), found.replay());
+}
+
+// Looks, and then waits: between the two it may be too late.
+class sleepy_queue {
+public:
+    void put(int n) {
+        items_.push_back(n);
+        if (waiting_) came_.set();
+    }
+    int get() {
+        while (items_.empty()) {
+            yield();  // "let me see whether somebody else wants to go first"
+            came_.clear();
+            waiting_ = true;
+            came_.wait();
+            waiting_ = false;
+        }
+        const int first = items_.front();
+        items_.erase(items_.begin());
+        return first;
+    }
+
+private:
+    std::vector<int> items_;
+    copse::event came_;
+    bool waiting_ = false;
+};
+
+void get_one(exploration& run) {
+    sleepy_queue q;
+    const auto getter = spawn({.name = "getter"}, [&] { run.check(q.get() == 1, "it is what was put"); });
+    const auto putter = spawn({.name = "putter"}, [&q] {
+        yield();
+        q.put(1);
+    });
+    copse::join_all(getter, putter);
+}
+
+TEST_F(Explore, FindsALostWakeUp) {
+    const exploration_failed found = failure_of({}, get_one);
+    const std::string text = found.what();
+    EXPECT_TRUE(contains(text, "it hangs")) << text;
+    EXPECT_TRUE(contains(text, "\"getter\" parked in event")) << text;
+    EXPECT_TRUE(contains(text, "in this order: putter, getter, putter, getter") ||
+                contains(text, "in this order: getter, putter, putter, getter"))
+        << text;
+    EXPECT_EQ(found.cause(), nullptr);
+    const environment_variable told("COPSE_REPLAY", found.replay().c_str());
+    const exploration_failed again = failure_of({}, get_one);
+    EXPECT_EQ(again.replay(), found.replay());
+    EXPECT_TRUE(contains(again.what(), "execution 1 ")) << again.what();
+}
+
+TEST_F(Explore, FindsItBySeedsToo) {
+    std::string seed;
+    try {
+        copse::explore_seeds({.name = "sleepy"}, get_one);
+    } catch (const exploration_failed& e) {
+        seed = e.replay();
+        EXPECT_TRUE(contains(e.what(), "\nCOPSE_SEED=sleepy:" + seed)) << e.what();
+    }
+    ASSERT_FALSE(seed.empty());
+    const environment_variable told("COPSE_SEED", ("sleepy:" + seed).c_str());
+    try {
+        copse::explore_seeds({.name = "sleepy"}, get_one);
+        ADD_FAILURE() << "the seed does not repeat it";
+    } catch (const exploration_failed& e) {
+        EXPECT_EQ(e.replay(), seed);
+        EXPECT_TRUE(contains(e.what(), "execution 1 ")) << e.what();
+    }
+}
+
+TEST_F(Explore, FindsAPermitThatDiesWithItsOwner) {
+    const auto scene = [](exploration& run) {
+        copse::semaphore s(1);
+        const auto use = [&s] {
+            s.acquire();
+            yield();
+            s.release();
+        };
+        const auto a = spawn(use);
+        const auto b = spawn(use);
+        copse::join_all(copse::join_options{.timeout = 1s}, a, b);
+        copse::kill_all(a, b);
+        run.check(s.available() == 1, "the permit is back");
+    };
+    EXPECT_NO_THROW(copse::explore(scene));
+    const exploration_failed found = failure_of({.kills = true}, scene);
+    EXPECT_TRUE(contains(found.replay(), "k")) << found.replay();
+    EXPECT_TRUE(contains(found.what(), "kill #")) << found.what();
+    EXPECT_EQ(failure_of({.kills = true, .replay = found.replay()}, scene).replay(), found.replay());
+}
+
+// ---- other failures
+
+TEST_F(Explore, WhatTheScenarioThrows) {
+    const exploration_failed found = failure_of({.name = "thrower"}, [](exploration& run) {
+        if (run.choose(3) == 2) throw std::range_error("too far");
+    });
+    EXPECT_TRUE(contains(found.what(), "execution 3 failed: the scenario threw std::range_error: too far"))
+        << found.what();
+    EXPECT_EQ(found.replay(), "2");
+    EXPECT_THROW(std::rethrow_exception(found.cause()), std::range_error);
+}
+
+TEST_F(Explore, AFailureThatNobodyObserves) {
+    const exploration_failed found = failure_of({}, [](exploration&) {
+        const auto a = spawn([] { throw std::range_error("too far"); });
+        a.join();
+    });
+    EXPECT_TRUE(contains(found.what(), "told the error handler: std::range_error: too far")) << found.what();
+    EXPECT_NO_THROW(copse::explore([](exploration&) {
+        const auto a = spawn([] { throw std::range_error("too far"); });
+        EXPECT_THROW(a.get(), std::range_error);
+    }));
+}
+
+TEST_F(Explore, FibersThatAreLeft) {
+    const exploration_failed found = failure_of({}, [](exploration&) {
+        spawn({.name = "left"}, [] { copse::sleep(1h); });
+        yield();
+    });
+    EXPECT_TRUE(contains(found.what(), "left 1 unfinished")) << found.what();
+    EXPECT_TRUE(contains(found.what(), "\"left\" parked in sleep")) << found.what();
+    failure_of({}, [](exploration&) { spawn([] {}); });
+}
+
+TEST_F(Explore, GreenletsThatAreLeft) {
+    std::optional<copse::greenlet> kept;
+    const exploration_failed found = failure_of({}, [&](exploration&) {
+        if (!kept) kept.emplace([] { copse::greenlet::current().parent().switch_to(); });
+    });
+    EXPECT_TRUE(contains(found.what(), "left greenlets or handles behind")) << found.what();
+    EXPECT_TRUE(contains(found.what(), "repeated, it did not fail")) << found.what();
+}
+
+TEST_F(Explore, OneThatDoesNotEnd) {
+    const exploration_failed found = failure_of({.max_dispatches = 1'000}, [](exploration&) {
+        const auto a = spawn([] {
+            for (;;) yield();
+        });
+        a.join();
+    });
+    EXPECT_TRUE(contains(found.what(), "has not come to an end after 1000 dispatches")) << found.what();
+    failure_of({.max_dispatches = 1'000}, [](exploration&) {
+        for (;;) yield();
+    });
+}
+
+TEST_F(Explore, MainThatHangs) {
+    failure_of({}, [](exploration&) {
+        copse::event never;
+        never.wait();
+    });
+    EXPECT_NO_THROW(copse::explore({.hangs = true}, [](exploration&) {
+        copse::event never;
+        EXPECT_THROW(never.wait(), copse::would_block_forever);
+    }));
+}
+
+TEST_F(Explore, AKillThatIsSwallowed) {
+    const exploration_failed found = failure_of({.kills = true}, [](exploration&) {
+        const auto a = spawn([] {
+            try {
+                copse::sleep(1ms);
+            } catch (...) {}
+        });
+        a.join();
+    });
+    EXPECT_TRUE(contains(found.what(), "caught its kill")) << found.what();
+}
+
+TEST_F(Explore, OneThatIsNotDeterministic) {
+    int calls = 0;
+    const std::string text = what_is_thrown_by([&] {
+        copse::explore([&](exploration& run) {
+            run.choose(2);
+            run.choose(++calls % 2 == 0 ? 3 : 2);
+        });
+    });
+    EXPECT_TRUE(contains(text, "explore: the scenario is not deterministic")) << text;
+    EXPECT_THROW(copse::explore([&](exploration& run) {
+                     run.choose(2);
+                     if (++calls % 2 == 0) run.choose(2);
+                 }),
+                 copse::not_deterministic);
+}
+
+// ---- misuse
+
+TEST_F(Explore, BadReplays) {
+    const auto scene = [](exploration& run) { run.choose(2); };
+    for (const char* bad : {"x", "1,", ",1", "1;2", "0*", "k", "-1", "1 ", "0*99999999999", "0*2000000"})
+        EXPECT_THROW(copse::explore({.replay = bad}, scene), std::invalid_argument) << bad;
+    for (const char* misfit : {"2", "1,1", "k0", "d", "t7"})
+        EXPECT_THROW(copse::explore({.replay = misfit}, scene), std::invalid_argument) << misfit;
+    EXPECT_EQ(copse::explore({.replay = "1,0*3"}, scene).executions, 1U);
+    EXPECT_EQ(copse::explore({.replay = "0"}, scene).executions, 1U);
+    const environment_variable told("COPSE_SEED", "seven");
+    EXPECT_THROW(copse::explore_seeds({}, scene), std::invalid_argument);
+}
+
+TEST_F(Explore, AnotherNamesReplayIsNotTaken) {
+    const environment_variable told("COPSE_REPLAY", "other:1");
+    EXPECT_EQ(copse::explore({.name = "mine"}, [](exploration& run) { run.choose(2); }).executions, 2U);
+    EXPECT_EQ(copse::explore({.name = "other"}, [](exploration& run) { run.choose(2); }).executions, 1U);
+    EXPECT_EQ(copse::explore([](exploration& run) { run.choose(2); }).executions, 2U);
+}
+
+TEST_F(Explore, OnlyOnMainAndAlone) {
+    const auto nothing = [](exploration&) {};
+    spawn([&] { EXPECT_THROW(copse::explore(nothing), copse::error); }).join();
+    const auto other = spawn([] {});
+    EXPECT_THROW(copse::explore(nothing), copse::error);
+    other.join();
+    copse::explore([&](exploration&) { EXPECT_THROW(copse::explore(nothing), copse::error); });
+    EXPECT_THROW(copse::explore(nullptr), copse::null_callable);
+    EXPECT_THROW(copse::explore_seeds({}, nullptr), copse::null_callable);
+}
+
+TEST_F(Explore, LeavesTheThreadAsItWas) {
+    const copse_test::error_recorder errors;
+    copse::explore([](exploration&) {
+        copse::hub::current().shuffle(7);  // no effect meanwhile
+        const auto a = spawn([] { yield(); });
+        const auto b = spawn([] { yield(); });
+        copse::join_all(a, b);
+    });
+    std::string order;
+    const auto say = [&order](char c) { order += c; };
+    const auto a = spawn(say, 'a');
+    const auto b = spawn(say, 'b');
+    copse::join_all(a, b);
+    EXPECT_EQ(order, "ab");
+    spawn([] { throw 1; });
+    yield();
+    EXPECT_EQ(errors.count(), 1U);
+}
+
+}  // namespace
