@@ -31,6 +31,7 @@
 #include <copse/scoped_fiber.hpp>
 #include <copse/select.hpp>
 #include <copse/semaphore.hpp>
+#include <copse/shared.hpp>
 #include <copse/shared_mutex.hpp>
 #include <copse/stack.hpp>
 #include <copse/thread_pool.hpp>
