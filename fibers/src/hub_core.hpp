@@ -124,6 +124,8 @@ struct hub_core : hub {
 
     std::int64_t now() noexcept { return driver_->now(); }
 
+    const std::shared_ptr<hub_door>& door() const noexcept { return door_; }
+
     thread_state& state;
     timer_wheel timers;
     std::int64_t looked_at = 0;  // the clock at the last turn that read it

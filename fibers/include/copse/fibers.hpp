@@ -41,3 +41,4 @@
 #include <copse/value.hpp>
 #include <copse/version.hpp>
 #include <copse/wait_any.hpp>
+#include <copse/workers.hpp>
