@@ -114,7 +114,7 @@ void crew::join_threads() {
 
 }  // namespace detail
 
-workers::workers(std::size_t n, const body& f) {
+workers::workers(const body& f, std::size_t n) {
     if (n == 0) throw std::invalid_argument("workers: without threads nothing would ever run");
     if (f == nullptr) detail::throw_null_callable("workers");
     detail::attend();

@@ -67,6 +67,7 @@ TEST_F(SharedPlainMutex, IsHandedFromThreadToThread) {
     worker other;
     m.lock();
     const auto a = locking(m, "a");
+    yield();
     other.run([&] {
         EXPECT_FALSE(m.try_lock());
         spawn([&] {

@@ -49,7 +49,7 @@ public:
     ///          were made are asked to stop, and joined, before it is thrown.
     template <class F>
         requires(detail::worker_body<std::decay_t<F>>)
-    workers(std::size_t n, F&& f) : workers(n, detail::is_null(f) ? body() : body_of(std::forward<F>(f))) {}
+    workers(std::size_t n, F&& f) : workers(detail::is_null(f) ? body() : body_of(std::forward<F>(f)), n) {}
 
     workers(const workers&) = delete;
     workers& operator=(const workers&) = delete;
@@ -86,7 +86,7 @@ public:
 private:
     using body = std::function<void(std::size_t, std::stop_token)>;
 
-    workers(std::size_t n, const body& f);
+    workers(const body& f, std::size_t n);
 
     template <class F>
     static body body_of(F&& f) {
