@@ -36,9 +36,9 @@ int main() {
     const auto writer = copse::spawn([&] {
         for (int i = 0; i < 1000; ++i) words.put("copse");  // parks while the queue is full
         words.close();
+        std::cout << "1000 words written\n";
     });
-    const auto waiting = copse::spawn([&] { std::cout << "letters: " << answer.get() << '\n'; });
-    std::cout << "both fibers of this thread wait for the other one\n";
+    const auto waiting = copse::spawn([&] { std::cout << answer.get() << " letters read\n"; });
     copse::join_all(writer, waiting);
     second.join();
 }
