@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>
+#include <thread>
 
 #include <copse/fiber.hpp>
 
@@ -32,6 +33,8 @@ hub_core::hub_core(thread_state& of)
 }
 
 hub_core::~hub_core() {
+    // What they were promised for has come already: they are a few instructions away.
+    while (promised_wakes_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
     {
         const std::lock_guard lock(door_->mutex);
         door_->hub = nullptr;
@@ -294,9 +297,10 @@ void hub_core::call_back(std::function<void()> f) { push(*new callback(std::move
 
 void hub_core::post_from_anywhere(std::function<void()> f) {
     file(*new callback(std::move(f)));
+    wake_from_anywhere();
 }
 
-void hub_core::send_word(shared_wait& claimed) noexcept {
+void hub_core::file_word(shared_wait& claimed) noexcept {
     claimed.frame = reinterpret_cast<void*>(frame_of_word);
     file(claimed);
 }
@@ -306,7 +310,6 @@ void hub_core::file(ready_node& posted) noexcept {
     do {
         posted.next_ready = newest;
     } while (!posted_.compare_exchange_weak(newest, &posted, std::memory_order_seq_cst, std::memory_order_relaxed));
-    wake_from_anywhere();
 }
 
 void hub_core::wake_from_anywhere() noexcept {

@@ -7,7 +7,8 @@
 //     what other threads dropped) runs on the hub's greenlet or on fibers, never in a turn.
 //   - `sleeping` is true while the driver may have to be woken: a poster first files its callback, then looks at it.
 //   - Word for a claimed wait is filed where posted functions are, and gets there while the wait's object is locked. It is
-//     delivered when it is taken over; what is posted after it by the same thread comes after it.
+//     delivered when it is taken over; what is posted after it by the same thread comes after it. The hub is woken later, and
+//     does not end before that.
 #pragma once
 
 #include <atomic>
@@ -103,8 +104,14 @@ struct hub_core : hub {
     void call_back(std::function<void()> f);
 
     void post_from_anywhere(std::function<void()> f);
-    /// Word that this wait of ours has been claimed. The caller keeps us from ending meanwhile: it holds the wait's object.
-    void send_word(shared_wait& claimed) noexcept;
+    /// Word that this wait of ours has been claimed. Does not wake us: a promise to do that must have been made.
+    void file_word(shared_wait& claimed) noexcept;
+    /// From another thread that keeps us from ending now, by the object of a wait: from here on the promise does.
+    void promise_wake() noexcept { promised_wakes_.fetch_add(1, std::memory_order_relaxed); }
+    void keep_promise() noexcept {
+        wake_from_anywhere();
+        promised_wakes_.fetch_sub(1, std::memory_order_release);
+    }
     /// Takes over what other threads have posted. Runs none of it.
     void take_posts() noexcept;
     void wake_from_anywhere() noexcept;
@@ -212,6 +219,7 @@ private:
     std::unique_ptr<idle_driver> driver_;
     std::atomic<ready_node*> posted_{nullptr};  // callbacks and word, the newest first
     std::atomic<bool> sleeping_{false};
+    std::atomic<std::size_t> promised_wakes_{0};
     std::shared_ptr<hub_door> door_ = std::make_shared<hub_door>();
 };
 

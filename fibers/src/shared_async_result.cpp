@@ -10,9 +10,9 @@ void shared_settlement::require_unsettled() const {
     if (settled_) throw already_set("shared async_result: set a second time");
 }
 
-void shared_settlement::settle() noexcept {
+void shared_settlement::settle(shared_lock& held) noexcept {
     settled_ = true;
-    while (shared_wait* const first = waiting_.front()) first->claim();
+    while (shared_wait* const first = waiting_.front()) first->claim(held);
 }
 
 void shared_settlement::settle_with_error(std::exception_ptr error) {
@@ -21,7 +21,7 @@ void shared_settlement::settle_with_error(std::exception_ptr error) {
 }
 
 bool shared_settlement::wait_by(std::int64_t deadline) {
-    std::unique_lock held(mutex_);
+    shared_lock held(*this);
     if (settled_) return true;
     shared_wait w(noun(), *this, gain::nothing);
     waiting_.push_back(w);

@@ -3,13 +3,13 @@
 namespace copse::shared {
 
 void event::set() noexcept {
-    const guard held(mutex_);
+    detail::shared_lock held(*this);
     set_ = true;
-    while (detail::shared_wait* first = waiting_.front()) first->claim();
+    while (detail::shared_wait* first = waiting_.front()) first->claim(held);
 }
 
 bool event::wait_by(std::int64_t deadline) {
-    std::unique_lock held(mutex_);
+    detail::shared_lock held(*this);
     if (set_) return true;
     detail::shared_wait w(noun(), *this, detail::gain::nothing);
     waiting_.push_back(w);

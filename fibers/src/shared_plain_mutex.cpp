@@ -61,7 +61,7 @@ bool timed_mutex::take_back() noexcept {
 
 bool timed_mutex::wait_by(std::int64_t deadline) {
     for (bool again = false;; again = true) {
-        std::unique_lock held(mutex_);
+        detail::shared_lock held(*this);
         if (owner_ == 0) {
             owner_ = caller();
             return true;
@@ -81,20 +81,20 @@ bool timed_mutex::wait_by(std::int64_t deadline) {
 }
 
 void timed_mutex::unlock() {
-    const guard held(mutex_);
+    detail::shared_lock held(*this);
     if (!is_mine()) throw not_owner("shared mutex: unlocked by a greenlet that does not hold it");
     if (auto* const first = waiting_.front()) {
-        hand_to(static_cast<claimant&>(*first));
+        hand_to(static_cast<claimant&>(*first), held);
     } else {
         owner_ = 0;
     }
 }
 
-void timed_mutex::hand_to(claimant& next) noexcept {
+void timed_mutex::hand_to(claimant& next, detail::shared_lock& held) noexcept {
     giver_ = caller();
     granted_ = &next;
     owner_ = next.who->id;
-    next.claim();
+    next.claim(held);
 }
 
 }  // namespace copse::shared

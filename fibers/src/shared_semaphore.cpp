@@ -12,7 +12,7 @@ semaphore::semaphore(std::ptrdiff_t permits) : shared_object("shared semaphore")
 }
 
 bool semaphore::wait_by(std::int64_t deadline) {
-    std::unique_lock held(mutex_);
+    detail::shared_lock held(*this);
     if (take()) return true;
     detail::shared_wait w(noun(), *this, detail::gain::something);
     waiting_.push_back(w);
@@ -22,7 +22,7 @@ bool semaphore::wait_by(std::int64_t deadline) {
 void semaphore::release(std::ptrdiff_t permits) {
     if (permits < 0)
         throw std::invalid_argument("shared semaphore: release of " + std::to_string(permits) + " permits");
-    const guard held(mutex_);
+    detail::shared_lock held(*this);
     if (permits > std::numeric_limits<std::ptrdiff_t>::max() - permits_) {
         throw std::overflow_error("shared semaphore: release of " + std::to_string(permits) + " permits on top of " +
                                   std::to_string(permits_));
@@ -30,7 +30,7 @@ void semaphore::release(std::ptrdiff_t permits) {
     for (; permits > 0; --permits) {
         detail::shared_wait* const first = waiting_.front();
         if (first == nullptr) break;
-        first->claim();
+        first->claim(held);
     }
     permits_ += permits;
 }

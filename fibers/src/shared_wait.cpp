@@ -12,6 +12,17 @@ shared_object::~shared_object() {
         abort_watched(noun_);
 }
 
+void shared_lock::send_word(hub_core& home, shared_wait& claimed) noexcept {
+    if (to_wake_ != &home) {
+        if (to_wake_ != nullptr) wake();
+        home.promise_wake();
+        to_wake_ = &home;
+    }
+    home.file_word(claimed);
+}
+
+void shared_lock::wake() noexcept { std::exchange(to_wake_, nullptr)->keep_promise(); }
+
 shared_wait::shared_wait(const char* kind, shared_object& of, gain gains)
     : wait(kind, &of, gains), of_(of), home_(hub_core::here()) {
     recall = &take_back;
@@ -25,25 +36,25 @@ shared_wait::~shared_wait() {
     leave();
 }
 
-cause shared_wait::park(std::unique_lock<std::mutex>& held, std::int64_t until) {
+cause shared_wait::park(shared_lock& held, std::int64_t until) {
     held.unlock();
     return detail::park(*this, until);
 }
 
-void shared_wait::claim(cause how) noexcept {
+void shared_wait::claim(shared_lock& held, cause how) noexcept {
     unlink();
     how_ = how;
     ++of_.due_;
     if (&home_ == this_thread.hub) {
         arrive();  // our own thread's: no word is needed
     } else {
-        home_.send_word(*this);
+        held.send_word(home_, *this);
     }
 }
 
-void shared_wait::claim(std::exception_ptr failure) noexcept {
+void shared_wait::claim(shared_lock& held, std::exception_ptr failure) noexcept {
     failure_ = std::move(failure);
-    claim(cause::failed);
+    claim(held, cause::failed);
 }
 
 void shared_wait::leave() noexcept {

@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
-#include <mutex>
 #include <optional>
 #include <utility>
 
@@ -43,8 +42,8 @@ struct shared_putter final : shared_wait {
     bool told_closed = false;
 };
 
-/// `Derived` has give(item) and take(into, husk), which are called with the mutex held, never park, and change nothing if they
-/// throw; and the type `husk` of what is left of an item that was taken, which ends it in its destructor.
+/// `Derived` has give(item, lock) and take(into, husk, lock), which are called with the mutex held, never park, and change nothing
+/// if they throw; and the type `husk` of what is left of an item that was taken, which ends it in its destructor.
 template <class Derived, class T, const shared_exchange_nouns& Nouns>
 class shared_exchange : public shared_object {
 public:
@@ -111,10 +110,10 @@ public:
     /// No more items. Those inside can still be got; waiting getters and putters get queue_closed, and these keep their items.
     /// Again: nothing. Never parks.
     void close() noexcept {
-        const guard held(this->mutex_);
+        shared_lock held(*this);
         closed_ = true;
-        turn_away(getters_);
-        turn_away(putters_);
+        turn_away(getters_, held);
+        turn_away(putters_, held);
     }
 
     bool closed() const noexcept {
@@ -165,27 +164,27 @@ private:
     Derived& derived() noexcept { return static_cast<Derived&>(*this); }
 
     template <class Line>
-    static void turn_away(Line& line) noexcept {
+    static void turn_away(Line& line, shared_lock& held) noexcept {
         while (auto* const first = line.front()) {
             first->told_closed = true;
-            first->claim(cause::timed_out);
+            first->claim(held, cause::timed_out);
         }
     }
 
     bool give_now(T& item) {
-        const guard held(this->mutex_);
-        return give(item);
+        shared_lock held(*this);
+        return give(item, held);
     }
 
-    bool give(T& item) {
+    bool give(T& item, shared_lock& held) {
         if (closed_) throw_closed(Nouns.noun);
-        return derived().give(item);
+        return derived().give(item, held);
     }
 
     bool take_now(std::optional<T>& into) {
         typename Derived::husk left(derived());  // ends after the lock
-        const guard held(this->mutex_);
-        return derived().take(into, left);
+        shared_lock held(*this);
+        return derived().take(into, left, held);
     }
 
     // The clock is only read when it comes to waiting, and not under the mutex: it may be the user's.
@@ -194,8 +193,8 @@ private:
         attend();
         if (give_now(item)) return true;
         const std::int64_t until = deadline();
-        std::unique_lock held(this->mutex_);
-        if (give(item)) return true;
+        shared_lock held(*this);
+        if (give(item, held)) return true;
         shared_putter<T> w(Nouns.put, *this, item);
         putters_.push_back(w);
         if (w.park(held, until) == cause::satisfied) return true;
@@ -217,8 +216,8 @@ private:
         if (take_now(item)) return outcome::done;
         const std::int64_t until = deadline();
         typename Derived::husk left(derived());
-        std::unique_lock held(this->mutex_);
-        if (derived().take(item, left)) return outcome::done;
+        shared_lock held(*this);
+        if (derived().take(item, left, held)) return outcome::done;
         if (closed_) return outcome::over;
         shared_getter<T> w(Nouns.get, *this, item);
         getters_.push_back(w);

@@ -34,10 +34,10 @@ public:
     /// Throws:  already_set; what `make` throws. Nothing has changed then.
     template <class Make>
     void settle_with(Make make) {
-        const guard held(mutex_);
+        shared_lock held(*this);
         require_unsettled();
         make();
-        settle();
+        settle(held);
     }
     /// Throws:  already_set; std::invalid_argument if null.
     void settle_with_error(std::exception_ptr error);
@@ -54,7 +54,7 @@ public:
 
 private:
     void require_unsettled() const;
-    void settle() noexcept;
+    void settle(shared_lock& held) noexcept;
 
     ring<shared_wait> waiting_;
     std::exception_ptr error_;

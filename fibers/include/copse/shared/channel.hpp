@@ -48,19 +48,19 @@ private:
     };
 
     // The move is made by whoever came last, before anything is promised: if it throws, the partner still waits.
-    bool give(T& item) {
+    bool give(T& item, detail::shared_lock& held) {
         auto* const to = this->getters_.front();
         if (to == nullptr) return false;
         to->into.emplace(std::move(item));
-        to->claim();
+        to->claim(held);
         return true;
     }
 
-    bool take(std::optional<T>& into, husk& /*left*/) {
+    bool take(std::optional<T>& into, husk& /*left*/, detail::shared_lock& held) {
         auto* const from = this->putters_.front();
         if (from == nullptr) return false;
         into.emplace(std::move(from->item));
-        from->claim();
+        from->claim(held);
         return true;
     }
 };

@@ -66,7 +66,7 @@ private:
     bool take_if_free() noexcept;
     bool take_back() noexcept;
     bool wait_by(std::int64_t deadline);
-    void hand_to(claimant& next) noexcept;
+    void hand_to(claimant& next, detail::shared_lock& held) noexcept;
 
     std::uint64_t owner_ = 0;       // who holds it: see caller() in the source
     std::uint64_t giver_ = 0;       // who handed it over last

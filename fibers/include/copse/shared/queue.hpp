@@ -83,10 +83,10 @@ private:
     }
 
     // Getters wait only while it is empty, putters only while it is full.
-    bool give(T& item) {
+    bool give(T& item, detail::shared_lock& held) {
         if (auto* const first = this->getters_.front()) {
             first->into.emplace(std::move(item));
-            first->claim();
+            first->claim(held);
             return true;
         }
         if (store_.size() >= capacity_) return false;
@@ -94,24 +94,24 @@ private:
         return true;
     }
 
-    bool take(std::optional<T>& into, husk& left) {
+    bool take(std::optional<T>& into, husk& left, detail::shared_lock& held) {
         if (store_.empty()) return false;
         into.emplace(std::move(store_.next()));
         left.out = store_.pop();
-        admit_putter();
+        admit_putter(held);
         return true;
     }
 
     // There is room: the longest waiting putter's item comes in. If it cannot be moved, that is the putter's failure.
-    void admit_putter() noexcept {
+    void admit_putter(detail::shared_lock& held) noexcept {
         while (auto* const first = this->putters_.front()) {
             try {
                 store_.push(first->item);
             } catch (...) {
-                first->claim(std::current_exception());
+                first->claim(held, std::current_exception());
                 continue;
             }
-            return first->claim();
+            return first->claim(held);
         }
     }
 
