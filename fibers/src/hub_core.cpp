@@ -231,7 +231,8 @@ bool hub_core::may_be_woken() const noexcept {
     const auto deadline_of = [](const wait* w) -> std::size_t { return w != nullptr && w->armed() ? 1 : 0; };
     const std::size_t idle_timers = deadline_of(idler_) + deadline_of(shutdown_);
     return timers.size() > idle_timers || driver_->watching() != 0 ||
-           door_->holders.load(std::memory_order_seq_cst) != 0 || shared_waits != 0 || posted_.load(std::memory_order_relaxed) != nullptr;
+           door_->holders.load(std::memory_order_seq_cst) != 0 || shared_waits != 0 ||
+           posted_.load(std::memory_order_relaxed) != nullptr;
 }
 
 // While main kills what is left at the end of the thread, it is in a switch by hand, and comes back when nothing is ready

@@ -26,8 +26,7 @@ std::uint64_t caller() noexcept {
 }  // namespace
 
 struct timed_mutex::claimant final : detail::shared_wait {
-    claimant(timed_mutex& m, bool again) noexcept
-        : shared_wait(m.noun(), m, detail::gain::something), is_firm(again) {}
+    claimant(timed_mutex& m, bool again) noexcept : shared_wait(m.noun(), m, detail::gain::something), is_firm(again) {}
     const bool is_firm;   // it has been robbed before
     bool robbed = false;  // since it was handed over
 };
@@ -66,8 +65,7 @@ bool timed_mutex::wait_by(std::int64_t deadline) {
             owner_ = caller();
             return true;
         }
-        if (is_mine())
-            throw self_deadlock("shared mutex: locked again by its owner, which would wait for itself");
+        if (is_mine()) throw self_deadlock("shared mutex: locked again by its owner, which would wait for itself");
         claimant mine(*this, again);
         again ? waiting_.push_front(mine) : waiting_.push_back(mine);
         if (mine.park(held, deadline) != detail::cause::satisfied) return false;

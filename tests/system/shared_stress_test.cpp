@@ -28,8 +28,8 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::size_t threads = 4;
-constexpr int fibers = 8;                                        // on each thread
-constexpr int rounds = copse_test::sanitized ? 150 : 5'000;      // of each fiber
+constexpr int fibers = 8;                                    // on each thread
+constexpr int rounds = copse_test::sanitized ? 150 : 5'000;  // of each fiber
 using dice = std::minstd_rand;
 
 struct hub_with_stack {
@@ -87,8 +87,7 @@ TEST_F(SharedStress, PermitsAreConserved) {
             return;
         }
         const int now = ++inside;
-        for (int seen = most; seen < now && !most.compare_exchange_weak(seen, now);) {
-        }
+        for (int seen = most; seen < now && !most.compare_exchange_weak(seen, now);) {}
         const copse_test::at_end back([&] {
             --inside;
             s.release();
@@ -108,12 +107,12 @@ TEST_F(SharedStress, AMutexExcludes) {
     rage([&](dice& chance) {
         std::unique_lock held(m, std::defer_lock);
         switch (chance() % 4) {
-            case 0: held.lock(); break;
-            case 1:
-                if (!held.try_lock()) return;
-                break;
-            default:
-                if (!held.try_lock_for(soon(chance))) return;
+        case 0: held.lock(); break;
+        case 1:
+            if (!held.try_lock()) return;
+            break;
+        default:
+            if (!held.try_lock_for(soon(chance))) return;
         }
         EXPECT_TRUE(m.owned());
         const long before = counter;

@@ -180,10 +180,14 @@ TEST_F(Workers, FurtherFailuresGoToTheErrorHandlerOfTheirThread) {
 
 TEST_F(Workers, AFailureThatNoJoinHasThrownIsTold) {
     copse_test::error_recorder errors;
-    { const workers w(1, [](std::size_t) { throw std::runtime_error("untold"); }); }
+    {
+        const workers w(1, [](std::size_t) { throw std::runtime_error("untold"); });
+    }
     ASSERT_EQ(errors.count(), 1u);
     EXPECT_EQ(errors[0].what, "untold");
-    { const workers w(1, [](std::size_t) { throw copse::greenlet_exit(); }); }
+    {
+        const workers w(1, [](std::size_t) { throw copse::greenlet_exit(); });
+    }
     EXPECT_EQ(errors.count(), 1u);
 }
 

@@ -21,7 +21,7 @@ struct crew;
 
 template <class F>
 concept worker_body = std::copy_constructible<F> &&
-                      (std::invocable<F&, std::size_t, std::stop_token> || std::invocable<F&, std::size_t>);
+    (std::invocable<F&, std::size_t, std::stop_token> || std::invocable<F&, std::size_t>);
 
 }  // namespace detail
 

@@ -85,7 +85,9 @@ public:
 
     /// Parks:   while there is nothing.
     /// Throws:  queue_closed when it is closed and drained; what moving the item throws.
-    T get() { return std::move(*get_by([] { return never; })); }
+    T get() {
+        return std::move(*get_by([] { return never; }));
+    }
 
     /// Never parks.
     /// Returns: empty if there is nothing; on a channel if no putter waits.

@@ -18,8 +18,8 @@ public:
         union {
             T item;
         };
-        node() noexcept {}   // NOLINT(modernize-use-equals-default): the item is made later
-        ~node() {}           // NOLINT(modernize-use-equals-default): and ended before
+        node() noexcept {}  // NOLINT(modernize-use-equals-default): the item is made later
+        ~node() {}          // NOLINT(modernize-use-equals-default): and ended before
         node(const node&) = delete;
         node& operator=(const node&) = delete;
     };
@@ -67,8 +67,7 @@ public:
     void retire(node* out) noexcept {
         std::destroy_at(std::addressof(out->item));
         out->next = retired_.load(std::memory_order_relaxed);
-        while (!retired_.compare_exchange_weak(out->next, out, std::memory_order_release, std::memory_order_relaxed)) {
-        }
+        while (!retired_.compare_exchange_weak(out->next, out, std::memory_order_release, std::memory_order_relaxed)) {}
     }
     void retire_all(node* chain) noexcept {
         while (chain != nullptr) retire(std::exchange(chain, chain->next));

@@ -68,9 +68,9 @@ private:
     bool wait_by(std::int64_t deadline);
     void hand_to(claimant& next, detail::shared_lock& held) noexcept;
 
-    std::uint64_t owner_ = 0;       // who holds it: see caller() in the source
-    std::uint64_t giver_ = 0;       // who handed it over last
-    claimant* granted_ = nullptr;   // whom it was handed to, until that one runs
+    std::uint64_t owner_ = 0;                    // who holds it: see caller() in the source
+    std::uint64_t giver_ = 0;                    // who handed it over last
+    claimant* granted_ = nullptr;                // whom it was handed to, until that one runs
     detail::ring<detail::shared_wait> waiting_;  // all of them claimants
 };
 
