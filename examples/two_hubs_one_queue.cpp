@@ -1,6 +1,6 @@
-// Two threads, each with a hub of its own, share a queue: a fiber of one puts, fibers of the other get. Who finds it full or empty is
-// parked, and the other fibers of its thread run on. A result, which any thread may set and any fiber wait for, goes the other
-// way.
+// Two threads, each with a hub of its own, share a queue: a fiber of one puts, fibers of the other get. Who finds it full
+// or empty is parked, and the other fibers of its thread run on. A result, which any thread may set and any fiber wait for,
+// goes the other way.
 //
 //     two_hubs_one_queue
 #include <copse/fibers.hpp>

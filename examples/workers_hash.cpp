@@ -1,6 +1,6 @@
-// Work for the processor on four threads. Each worker has a hub of its own and takes blocks from a queue that all share; the results
-// come back through another one to a fiber of the first thread, which parks meanwhile. The order in which they come is not known, so it is
-// kept by number.
+// Work for the processor on four threads. Each worker has a hub of its own and takes blocks from a queue that all share;
+// the results come back through another one to a fiber of the first thread, which parks meanwhile. The order in which they
+// come is not known, so it is kept by number.
 //
 //     workers_hash
 #include <copse/fibers.hpp>

@@ -1,5 +1,5 @@
-// The mutex of copse::shared. It is not built on detail::ownership because that one makes an id for its caller, and with it a
-// thread's state: here a thread that knows nothing of fibers may try_lock.
+// The mutex of copse::shared. It is not built on detail::ownership because that one makes an id for its caller, and with it
+// a thread's state: here a thread that knows nothing of fibers may try_lock.
 #include <copse/shared/mutex.hpp>
 
 #include <copse/error.hpp>

@@ -1,5 +1,5 @@
-// Threads and fibers that use one object, killed and timed out at random: what must be conserved is. P1, P2, P5; decisions 3, 4.
-// With the real clock; counts shrink under sanitizers.
+// Threads and fibers that use one object, killed and timed out at random: what must be conserved is. P1, P2, P5; decisions
+// 3, 4. With the real clock; counts shrink under sanitizers.
 
 #include <copse/fibers.hpp>
 
@@ -41,8 +41,8 @@ struct hub_with_stack {
 
 class SharedStress : hub_with_stack, public copse_test::leak_check {
 protected:
-    // On every thread so many fibers that each call `round` again and again, while another one kills them at random and starts
-    // them anew. The number of the one that is killed next is up to the dice.
+    // On every thread so many fibers that each call `round` again and again, while another one kills them at random and
+    // starts them anew. The number of the one that is killed next is up to the dice.
     static void rage(const std::function<void(dice&)>& round) {
         workers all(threads, [&round](std::size_t thread) {
             std::vector<fiber<void>> mine;

@@ -1,5 +1,5 @@
-// Events between threads, and by their example what holds for everything in copse::shared. Decisions 3, 4, 6; gevent rules 71,
-// 114; TP08.
+// Events between threads, and by their example what holds for everything in copse::shared. Decisions 3, 4, 6; gevent rules
+// 71, 114; TP08.
 
 #include <copse/fibers.hpp>
 

@@ -25,8 +25,8 @@ concept worker_body = std::copy_constructible<F> &&
 
 }  // namespace detail
 
-/// Runs one function on n threads, each time as the main greenlet of a hub of its own. Fibers do not change threads: who wants
-/// all cores makes a worker for each, and lets them share what is in copse::shared.
+/// Runs one function on n threads, each time as the main greenlet of a hub of its own. Fibers do not change threads: who
+/// wants all cores makes a worker for each, and lets them share what is in copse::shared.
 ///
 ///     copse::shared::queue<request> requests(64);
 ///     copse::workers servers(4, [&](std::size_t) {
@@ -35,9 +35,9 @@ concept worker_body = std::copy_constructible<F> &&
 ///         handlers.join();
 ///     });
 ///
-/// A worker ends when its function returns, and like every thread kills the fibers that are left. What the function throws asks
-/// all workers to stop; `join` throws what was thrown first, all else goes to the error handler of the worker's thread.
-/// greenlet_exit ends it quietly.
+/// A worker ends when its function returns, and like every thread kills the fibers that are left. What the function throws
+/// asks all workers to stop; `join` throws what was thrown first, all else goes to the error handler of the worker's
+/// thread. greenlet_exit ends it quietly.
 ///
 /// Any thread may use it; who joins is a greenlet that may park.
 class workers {
@@ -70,8 +70,8 @@ public:
         return join_within(std::chrono::nanoseconds(detail::length_of(length)));
     }
 
-    /// Asks for an end. Only those stop who look: at their token, by std::stop_callback (to set a copse::shared::event, say), or
-    /// because a queue was closed. Never parks.
+    /// Asks for an end. Only those stop who look: at their token, by std::stop_callback (to set a copse::shared::event,
+    /// say), or because a queue was closed. Never parks.
     /// Returns: false if that had been asked for already.
     bool request_stop() noexcept;
     bool stop_requested() const noexcept;

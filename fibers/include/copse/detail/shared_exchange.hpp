@@ -1,7 +1,7 @@
 // What the queue and the channel of copse::shared have in common: two lines, and the calls that wait in them.
 //
-// Whoever serves a waiter moves the item first, under the object's mutex, which may throw, and then claims the waiter. No item
-// ends under the mutex: what is left of one that was taken is put aside, and ended when the mutex is free again.
+// Whoever serves a waiter moves the item first, under the object's mutex, which may throw, and then claims the waiter. No
+// item ends under the mutex: what is left of one that was taken is put aside, and ended when the mutex is free again.
 #pragma once
 
 #include <chrono>
@@ -42,15 +42,15 @@ struct shared_putter final : shared_wait {
     bool told_closed = false;
 };
 
-/// `Derived` has give(item, lock) and take(into, husk, lock), which are called with the mutex held, never park, and change nothing
-/// if they throw; and the type `husk` of what is left of an item that was taken, which ends it in its destructor.
+/// `Derived` has give(item, lock) and take(into, husk, lock), which are called with the mutex held, never park, and change
+/// nothing if they throw; and the type `husk` of what is left of an item that was taken, which ends it in its destructor.
 template <class Derived, class T, const shared_exchange_nouns& Nouns>
 class shared_exchange : public shared_object {
 public:
     using value_type = T;
 
-    /// Hands `item` over. It is moved from when somebody or the queue takes it, and not before: whoever is killed, runs out of
-    /// time or is told that the queue is closed still has it.
+    /// Hands `item` over. It is moved from when somebody or the queue takes it, and not before: whoever is killed, runs out
+    /// of time or is told that the queue is closed still has it.
     /// Parks:   while there is no room; on a channel until a getter has taken it.
     /// Throws:  queue_closed; what moving the item throws, nothing having changed then.
     void put(T&& item) {
@@ -109,8 +109,8 @@ public:
         return get_by([when] { return deadline_at(when); });
     }
 
-    /// No more items. Those inside can still be got; waiting getters and putters get queue_closed, and these keep their items.
-    /// Again: nothing. Never parks.
+    /// No more items. Those inside can still be got; waiting getters and putters get queue_closed, and these keep their
+    /// items. Again: nothing. Never parks.
     void close() noexcept {
         shared_lock held(*this);
         closed_ = true;

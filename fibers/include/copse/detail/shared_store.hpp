@@ -8,8 +8,8 @@
 
 namespace copse::detail {
 
-/// First in, first out, an item a node. A node whose item was taken is ended by whoever took it, without the queue's mutex, and
-/// used again: in the long run nothing is allocated. The queue's mutex guards everything but `retire`.
+/// First in, first out, an item a node. A node whose item was taken is ended by whoever took it, without the queue's mutex,
+/// and used again: in the long run nothing is allocated. The queue's mutex guards everything but `retire`.
 template <class T>
 class shared_store {
 public:

@@ -1,16 +1,17 @@
 // Waits that another thread may end: what all of copse::shared is built on.
 //
-// An object's mutex guards its lines. The waker, on any thread, takes the first in line out and *claims* it under that mutex;
-// from then on nobody else completes that wait, so what it was given is its own. Word is filed with the waiter's hub before the
-// mutex is let go of, and completes the wait on its own thread (step 4). It needs no memory: it is a part of the wait. The hub
-// is woken when the mutex is free again, since who wakes up wants it next; it does not end before that has been done.
+// An object's mutex guards its lines. The waker, on any thread, takes the first in line out and *claims* it under that
+// mutex; from then on nobody else completes that wait, so what it was given is its own. Word is filed with the waiter's hub
+// before the mutex is let go of, and completes the wait on its own thread (step 4). It needs no memory: it is a part of the
+// wait. The hub is woken when the mutex is free again, since who wakes up wants it next; it does not end before that has
+// been done.
 //
-// A deadline or an interrupt that comes first asks, under the same mutex, whether the wait has been claimed (wait::recall). If
-// not, the wait leaves its line and ends. If so, it stays open until the word comes, which has been sent already; an interrupt
-// is pending meanwhile, and thrown by the rules of step 5.
+// A deadline or an interrupt that comes first asks, under the same mutex, whether the wait has been claimed (wait::recall).
+// If not, the wait leaves its line and ends. If so, it stays open until the word comes, which has been sent already; an
+// interrupt is pending meanwhile, and thrown by the rules of step 5.
 //
-// Whoever was claimed locks the mutex once more before its call returns. So the call that claimed it has let go of the object
-// by then, which may end.
+// Whoever was claimed locks the mutex once more before its call returns. So the call that claimed it has let go of the
+// object by then, which may end.
 //
 // Under a mutex items are moved, and no other code of the user's runs.
 #pragma once
@@ -63,8 +64,8 @@ private:
     std::size_t due_ = 0;  // guarded by mutex_
 };
 
-/// Holds the mutex of an object for somebody who may claim or park. When it has let go of it, it wakes the hub that word was
-/// filed with; if there were several, the earlier ones are woken at once.
+/// Holds the mutex of an object for somebody who may claim or park. When it has let go of it, it wakes the hub that word
+/// was filed with; if there were several, the earlier ones are woken at once.
 class shared_lock {
 public:
     explicit shared_lock(const shared_object& of) : mutex_(of.mutex_) { lock(); }

@@ -66,15 +66,16 @@ private:
 
 namespace shared {
 
-/// One slot for a value or an exception, set once, on any thread. Whoever wants it waits; everybody gets it, any number of times.
+/// One slot for a value or an exception, set once, on any thread. Whoever wants it waits; everybody gets it, any number of
+/// times.
 ///
 ///     copse::shared::async_result<int> answer;
 ///     std::thread other([&] { answer.set(42); });
 ///     std::cout << answer.get() << '\n';
 ///
-/// T may be void, a reference, or something that can only be moved: that is moved out by the first `get`. Several threads may
-/// copy the value at a time. Waiting acquires nothing: a kill that came with the result is thrown, and the result stays for the
-/// others. The value is moved in under a mutex: moving it must not park and not use the async_result.
+/// T may be void, a reference, or something that can only be moved: that is moved out by the first `get`. Several threads
+/// may copy the value at a time. Waiting acquires nothing: a kill that came with the result is thrown, and the result stays
+/// for the others. The value is moved in under a mutex: moving it must not park and not use the async_result.
 ///
 /// Threads, lifetime, cost: see copse::shared::event.
 template <class T>

@@ -16,9 +16,9 @@ inline constexpr shared_exchange_nouns shared_channel_nouns{"shared channel", "s
 
 namespace shared {
 
-/// A queue of capacity 0: `put` returns only after a getter has taken the item. Whoever comes first waits; partners are matched
-/// in the order in which they came (decision 3). Who finds the other waiting goes on at once: between threads neither of the
-/// two could be said to continue first.
+/// A queue of capacity 0: `put` returns only after a getter has taken the item. Whoever comes first waits; partners are
+/// matched in the order in which they came (decision 3). Who finds the other waiting goes on at once: between threads
+/// neither of the two could be said to continue first.
 ///
 /// It has put, try_put, put_for, put_until; get, try_get, get_for, get_until; close, closed and iteration: see
 /// detail/shared_exchange.hpp. The try_ forms succeed if a partner waits (rule 99).

@@ -8,8 +8,8 @@
 
 namespace copse::shared {
 
-/// A flag that any thread sets and the fibers of any thread wait for. As copse::event otherwise: setting makes ready everybody
-/// who waits, in the order in which they came, and waiting acquires nothing.
+/// A flag that any thread sets and the fibers of any thread wait for. As copse::event otherwise: setting makes ready
+/// everybody who waits, in the order in which they came, and waiting acquires nothing.
 ///
 ///     copse::shared::event done;
 ///     std::thread other([&] { work(); done.set(); });

@@ -11,9 +11,10 @@ namespace copse::shared {
 /// Mutual exclusion between greenlets of all threads, which may park while they hold it. Meets the standard's Mutex and
 /// TimedMutex requirements, so std::unique_lock, std::scoped_lock and std::lock_guard work.
 ///
-/// Unlocking hands it to the longest waiter of all threads (decision 3). As with copse::mutex, what was handed to a waiter that
-/// has not run yet another greenlet's try_lock may take back, once: without that std::lock over several would circle for
-/// ever. Its owner is a greenlet; on a thread that has not used copse, the thread. The end of its owner does not unlock it.
+/// Unlocking hands it to the longest waiter of all threads (decision 3). As with copse::mutex, what was handed to a waiter
+/// that has not run yet another greenlet's try_lock may take back, once: without that std::lock over several would circle
+/// for ever. Its owner is a greenlet; on a thread that has not used copse, the thread. The end of its owner does not unlock
+/// it.
 ///
 /// Threads, lifetime, cost: see copse::shared::event.
 class timed_mutex : detail::shared_object {

@@ -18,8 +18,9 @@ inline constexpr shared_exchange_nouns shared_queue_nouns{"shared queue", "share
 
 namespace shared {
 
-/// First in, first out, with a limit. Items go straight to the longest waiting getter of all threads, and room to the longest
-/// waiting putter (decision 3): nothing is lost, doubled or overtaken, whoever is killed or runs out of time meanwhile.
+/// First in, first out, with a limit. Items go straight to the longest waiting getter of all threads, and room to the
+/// longest waiting putter (decision 3): nothing is lost, doubled or overtaken, whoever is killed or runs out of time
+/// meanwhile.
 ///
 ///     copse::shared::queue<job> jobs(64);
 ///     copse::workers others(4, [&](std::size_t) { for (job& j : jobs) j.run(); });
@@ -29,9 +30,9 @@ namespace shared {
 /// It has put, try_put, put_for, put_until; get, try_get, get_for, get_until; close, closed and iteration: see
 /// detail/shared_exchange.hpp.
 ///
-/// Items are moved under a mutex: moving one must not park and not use the queue. Their destructors run without it, and may.
-/// Threads, lifetime, cost: see copse::shared::event; a queue whose items have come and gone allocates nothing until it holds
-/// more than ever before.
+/// Items are moved under a mutex: moving one must not park and not use the queue. Their destructors run without it, and
+/// may. Threads, lifetime, cost: see copse::shared::event; a queue whose items have come and gone allocates nothing until
+/// it holds more than ever before.
 template <class T>
 class queue : public detail::shared_exchange<queue<T>, T, detail::shared_queue_nouns> {
     using base = detail::shared_exchange<queue<T>, T, detail::shared_queue_nouns>;

@@ -10,8 +10,8 @@
 namespace copse::shared {
 
 /// Permits, given to the longest waiter of all threads: nobody who comes later can take one that a waiter is entitled to
-/// (decision 3). A permit given at the moment of a kill or a deadline is kept: `acquire` completes, and the kill is thrown at
-/// the next wait.
+/// (decision 3). A permit given at the moment of a kill or a deadline is kept: `acquire` completes, and the kill is thrown
+/// at the next wait.
 ///
 /// Threads, lifetime, cost: see copse::shared::event.
 class semaphore : detail::shared_object {
