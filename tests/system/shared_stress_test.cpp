@@ -4,7 +4,7 @@
 #include <copse/fibers.hpp>
 
 #include "at_end.hpp"
-#include "leak_check.hpp"
+#include "hub_test.hpp"
 #include "sanitizer.hpp"
 
 #include <atomic>
@@ -13,7 +13,6 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <numeric>
 #include <random>
 #include <thread>
 #include <utility>
@@ -29,17 +28,10 @@ namespace {
 
 constexpr std::size_t threads = 4;
 constexpr int fibers = 8;                                    // on each thread
-constexpr int rounds = copse_test::sanitized ? 150 : 5'000;  // of each fiber
+constexpr int rounds = copse_test::sanitized ? 500 : 5'000;  // of each fiber
 using dice = std::minstd_rand;
 
-struct hub_with_stack {
-    hub_with_stack() {
-        copse::hub::current().post([] {});
-        copse::hub::current().run_until_idle();
-    }
-};
-
-class SharedStress : hub_with_stack, public copse_test::leak_check {
+class SharedStress : copse_test::hub_with_stack, public copse_test::leak_check {
 protected:
     // On every thread so many fibers that each call `round` again and again, while another one kills them at random and
     // starts them anew. The number of the one that is killed next is up to the dice.
