@@ -101,7 +101,11 @@ void hub::post(std::function<void()> f) {
     detail::hub_core::of(*this).post_from_anywhere(std::move(f));
 }
 
-hub_handle hub::handle() { return hub_handle(std::make_shared<hub_handle::hold>(detail::hub_core::of(*this).door_)); }
+hub_handle hub_handle::through(std::shared_ptr<detail::hub_door> door) {
+    return hub_handle(std::make_shared<hold>(std::move(door)));
+}
+
+hub_handle hub::handle() { return hub_handle::through(detail::hub_core::of(*this).door()); }
 
 error_handler hub::on_error(error_handler handler) { return set_error_handler(std::move(handler)); }
 

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>
+#include <thread>
 
 #include <copse/fiber.hpp>
 
@@ -32,6 +33,8 @@ hub_core::hub_core(thread_state& of)
 }
 
 hub_core::~hub_core() {
+    // What they were promised for has come already: they are a few instructions away.
+    while (promised_wakes_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
     {
         const std::lock_guard lock(door_->mutex);
         door_->hub = nullptr;
@@ -187,14 +190,21 @@ void hub_core::sleep() noexcept {
 
 void hub_core::take_posts() noexcept {
     if (posted_.load(std::memory_order_relaxed) == nullptr) return;
-    callback* newest = posted_.exchange(nullptr, std::memory_order_acquire);
-    callback* oldest = nullptr;
+    ready_node* newest = posted_.exchange(nullptr, std::memory_order_acquire);
+    ready_node* oldest = nullptr;
     while (newest != nullptr) {
-        auto* older = static_cast<callback*>(newest->next_ready);
+        ready_node* const older = newest->next_ready;
         newest->next_ready = oldest;
         oldest = std::exchange(newest, older);
     }
-    while (oldest != nullptr) push(*std::exchange(oldest, static_cast<callback*>(oldest->next_ready)));
+    while (oldest != nullptr) {
+        ready_node& node = *std::exchange(oldest, oldest->next_ready);
+        if (reinterpret_cast<std::uintptr_t>(node.frame) == frame_of_word) {
+            static_cast<shared_wait&>(node).arrive();
+        } else {
+            push(node);
+        }
+    }
 }
 
 void hub_core::fire_timers() noexcept {
@@ -222,7 +232,8 @@ bool hub_core::may_be_woken() const noexcept {
     const auto deadline_of = [](const wait* w) -> std::size_t { return w != nullptr && w->armed() ? 1 : 0; };
     const std::size_t idle_timers = deadline_of(idler_) + deadline_of(shutdown_);
     return timers.size() > idle_timers || driver_->watching() != 0 ||
-           door_->holders.load(std::memory_order_seq_cst) != 0 || posted_.load(std::memory_order_relaxed) != nullptr;
+           door_->holders.load(std::memory_order_seq_cst) != 0 || shared_waits != 0 ||
+           posted_.load(std::memory_order_relaxed) != nullptr;
 }
 
 // While main kills what is left at the end of the thread, it is in a switch by hand, and comes back when nothing is ready
@@ -347,12 +358,20 @@ std::size_t hub_core::count_ready() const noexcept {
 void hub_core::call_back(std::function<void()> f) { push(*new callback(std::move(f))); }
 
 void hub_core::post_from_anywhere(std::function<void()> f) {
-    auto* node = new callback(std::move(f));
-    callback* newest = posted_.load(std::memory_order_relaxed);
-    do {
-        node->next_ready = newest;
-    } while (!posted_.compare_exchange_weak(newest, node, std::memory_order_seq_cst, std::memory_order_relaxed));
+    file(*new callback(std::move(f)));
     wake_from_anywhere();
+}
+
+void hub_core::file_word(shared_wait& claimed) noexcept {
+    claimed.frame = reinterpret_cast<void*>(frame_of_word);
+    file(claimed);
+}
+
+void hub_core::file(ready_node& posted) noexcept {
+    ready_node* newest = posted_.load(std::memory_order_relaxed);
+    do {
+        posted.next_ready = newest;
+    } while (!posted_.compare_exchange_weak(newest, &posted, std::memory_order_seq_cst, std::memory_order_relaxed));
 }
 
 void hub_core::wake_from_anywhere() noexcept {

@@ -6,6 +6,9 @@
 //   - A turn runs on the stack of whoever found the queue empty or the budget spent; user code (posted functions, clean-up of
 //     what other threads dropped) runs on the hub's greenlet or on fibers, never in a turn.
 //   - `sleeping` is true while the driver may have to be woken: a poster first files its callback, then looks at it.
+//   - Word for a claimed wait is filed where posted functions are, and gets there while the wait's object is locked. It is
+//     delivered when it is taken over; what is posted after it by the same thread comes after it. The hub is woken later, and
+//     does not end before that.
 #pragma once
 
 #include <atomic>
@@ -17,6 +20,7 @@
 #include <random>
 
 #include <copse/detail/fiber_core.hpp>
+#include <copse/detail/shared_wait.hpp>
 #include <copse/hub.hpp>
 
 #include "chooser.hpp"
@@ -46,6 +50,8 @@ struct hub_door {
 /// Frames that are none: callbacks, and marks in the ready queue. At or below the last: look closer before jumping.
 inline constexpr std::uintptr_t frame_of_callback = 1;
 inline constexpr std::uintptr_t frame_of_turn_mark = 2;
+/// Of what is posted only: word for a wait.
+inline constexpr std::uintptr_t frame_of_word = 3;
 
 /// Stands in the ready queue behind all who were ready when it came. When its turn comes, a wait that nobody has completed
 /// times out.
@@ -120,6 +126,16 @@ struct hub_core : hub {
     void call_back(std::function<void()> f);
 
     void post_from_anywhere(std::function<void()> f);
+    /// Word that this wait of ours has been claimed. Does not wake us: a promise to do that must have been made.
+    void file_word(shared_wait& claimed) noexcept;
+    /// From another thread that keeps us from ending now, by the object of a wait: from here on the promise does.
+    void promise_wake() noexcept { promised_wakes_.fetch_add(1, std::memory_order_relaxed); }
+    void keep_promise() noexcept {
+        wake_from_anywhere();
+        promised_wakes_.fetch_sub(1, std::memory_order_release);
+    }
+    /// Takes over what other threads have posted. Runs none of it.
+    void take_posts() noexcept;
     void wake_from_anywhere() noexcept;
     /// Another thread has left mail for this one's state.
     void notice_mail() noexcept { wake_from_anywhere(); }
@@ -147,12 +163,15 @@ struct hub_core : hub {
 
     std::int64_t now() noexcept { return driver_->now(); }
 
+    const std::shared_ptr<hub_door>& door() const noexcept { return door_; }
+
     thread_state& state;
     timer_wheel timers;
     std::int64_t looked_at = 0;  // the clock at the last turn that read it
     core& greenlet_core;         // in the thread's state
     ring<spawn_observer> spawn_observers;
     std::size_t unfinished = 0;
+    std::size_t shared_waits = 0;  // what other threads may end: while there are any, nothing is a deadlock
     std::uint64_t spawned = 0;
     std::uint64_t last_timeout;  // serial number; those of different hubs are 2^40 apart
 
@@ -200,7 +219,7 @@ private:
     core* prepare_fiber(fiber_core& f) noexcept;
     core* prepare_messenger(core& messenger) noexcept;
     void turn() noexcept;
-    void take_posts() noexcept;
+    void file(ready_node& posted) noexcept;
     void fire_timers() noexcept;
     void sleep() noexcept;
     void bury_mail() noexcept;
@@ -233,8 +252,9 @@ private:
 
     std::mutex driver_mutex_;  // the driver is replaced by its thread, and woken by others
     std::unique_ptr<idle_driver> driver_;
-    std::atomic<callback*> posted_{nullptr};  // the newest first
+    std::atomic<ready_node*> posted_{nullptr};  // callbacks and word, the newest first
     std::atomic<bool> sleeping_{false};
+    std::atomic<std::size_t> promised_wakes_{0};
     std::shared_ptr<hub_door> door_ = std::make_shared<hub_door>();
 };
 

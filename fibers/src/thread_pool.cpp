@@ -2,14 +2,18 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
+#include <limits>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
+
+#include <copse/shared/semaphore.hpp>
 
 #include "hub_core.hpp"
 
@@ -35,12 +39,19 @@ private:
     sigset_t before_;
 };
 
+// How many calls may run or wait.
+std::ptrdiff_t places_of(const thread_pool_options& with) noexcept {
+    constexpr auto most = static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max());
+    const std::size_t threads = std::min(with.threads, most);
+    return static_cast<std::ptrdiff_t>(threads + std::min(with.queue_limit, most - threads));
+}
+
 }  // namespace
 
 // What a pool and its threads share. The threads are detached: whoever ends the pool waits for their number to be 0.
 class pool_threads : public std::enable_shared_from_this<pool_threads> {
 public:
-    explicit pool_threads(const thread_pool_options& with) : with_(with) {}
+    explicit pool_threads(const thread_pool_options& with) : with_(with), places_(places_of(with)) {}
 
     /// Parks the calling fiber until the task has run.
     void run(const std::shared_ptr<thread_task>& task);
@@ -58,12 +69,15 @@ public:
     }
 
 private:
+    void hand_in(const std::shared_ptr<thread_task>& task);
     void add(const std::shared_ptr<thread_task>& task);
+    void withdraw(const thread_task& task) noexcept;
     void make_thread();
     void work() noexcept;
     static void bring_back(std::shared_ptr<thread_task> task) noexcept;
 
     const thread_pool_options with_;
+    shared::semaphore places_;  // a call has one from before it is added until it has run, or was withdrawn
     std::mutex mutex_;
     std::condition_variable work_or_end_;
     std::condition_variable none_left_;
@@ -83,23 +97,53 @@ thread_local pool_threads* pool_of_this_thread = nullptr;
 void pool_threads::run(const std::shared_ptr<thread_task>& task) {
     attend();
     if (pool_of_this_thread == this) return task->run();
-    task->home_ = hub::current().handle();
-    wait w("thread_pool", this, gain::something);
-    task->waiter_ = &w;
-    // Whatever ends the wait, the task may outlive it.
     const struct waiting {
-        waiting(pool_threads& p, thread_task& t) noexcept : pool(p), task(t) { ++pool.waiting_; }
+        explicit waiting(pool_threads& p) noexcept : pool(p) { ++pool.waiting_; }
         waiting(const waiting&) = delete;
         waiting& operator=(const waiting&) = delete;
-        ~waiting() {
+        ~waiting() { --pool.waiting_; }
+        pool_threads& pool;
+    } here(*this);
+    places_.acquire();
+    wait w("thread_pool", this, gain::something);
+    // Whatever ends the wait, the task may outlive it.
+    const struct awaited {
+        awaited(pool_threads& p, thread_task& t, wait& w) noexcept : pool(p), task(t) { task.waiter_ = &w; }
+        awaited(const awaited&) = delete;
+        awaited& operator=(const awaited&) = delete;
+        ~awaited() {
+            if (task.waiter_->ended != cause::satisfied) pool.withdraw(task);
             task.waiter_ = nullptr;
-            --pool.waiting_;
         }
         pool_threads& pool;
         thread_task& task;
-    } here(*this, *task);
-    add(task);
+    } by_us(*this, *task, w);
+    hand_in(task);
     park(w);
+}
+
+void pool_threads::hand_in(const std::shared_ptr<thread_task>& task) {
+    try {
+        attend();  // a kill may have come with the place
+        task->home_ = hub::current().handle();
+        add(task);
+    } catch (...) {
+        places_.release();
+        throw;
+    }
+}
+
+// Nobody waits for it any more. If it has not begun it never will.
+void pool_threads::withdraw(const thread_task& task) noexcept {
+    std::shared_ptr<thread_task> withdrawn;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto at = std::find_if(tasks_.begin(), tasks_.end(), [&](const auto& t) { return t.get() == &task; });
+        if (at == tasks_.end()) return;
+        withdrawn = std::move(*at);
+        tasks_.erase(at);
+    }
+    places_.release();
 }
 
 void pool_threads::add(const std::shared_ptr<thread_task>& task) {
@@ -136,6 +180,7 @@ void pool_threads::work() noexcept {
         tasks_.pop_front();
         lock.unlock();
         task->run();
+        places_.release();
         bring_back(std::move(task));
         lock.lock();
     }
@@ -161,7 +206,6 @@ void pool_threads::end() noexcept {
     }
     std::unique_lock lock(mutex_);
     ending_ = true;
-    const auto forgotten = std::exchange(tasks_, {});
     work_or_end_.notify_all();
     none_left_.wait(lock, [this] { return threads_ == 0; });
     lock.unlock();

@@ -94,6 +94,8 @@ cause park(wait& w, std::int64_t deadline) {
 
 bool complete(wait& w, cause how) noexcept {
     if (w.ended != cause::open) return false;
+    if (w.recall != nullptr && !w.recall(w)) [[unlikely]]
+        return false;
     hub_core& hub = *this_thread.hub;
     w.ended = how;
     w.unlink();
@@ -104,18 +106,17 @@ bool complete(wait& w, cause how) noexcept {
 }
 
 bool fail(wait& w, std::exception_ptr error) noexcept {
-    if (w.ended != cause::open) return false;
+    if (!complete(w, cause::failed)) return false;
     w.error = std::move(error);
-    return complete(w, cause::failed);
+    return true;
 }
 
 void deliver(core& c, interrupt& i) noexcept {
     wait* w = c.waiting;
-    if (w != nullptr && w->ended == cause::open && may_interrupt(c)) {
+    if (w != nullptr && may_interrupt(c) && complete(*w, cause::interrupted)) {
         // From here on it is on its way: ending its scope elsewhere does not take it back.
         w->error = std::move(i.error);
         w->by = &i;
-        complete(*w, cause::interrupted);
         return;
     }
     interrupt** last = &c.interrupts;
@@ -146,9 +147,12 @@ gain withdraw_wait(core& parked) noexcept {
     hub_core* hub = this_thread.hub;
     if (hub == nullptr || parked.gate.load(std::memory_order_relaxed) != gate_of_nobody)
         return gain::nothing;  // suspended by hand
+    wait* const w = parked.waiting;
+    if (w != nullptr && w->ended == cause::open && !complete(*w, cause::interrupted)) {
+        hub->take_posts();  // it has been claimed, so word of it is there
+    }
     const bool gained = has_gained(parked);
-    wait* w = std::exchange(parked.waiting, nullptr);
-    if (w != nullptr && w->ended == cause::open) complete(*w, cause::interrupted);
+    parked.waiting = nullptr;
     hub->unpush(parked);
     return gained ? gain::something : gain::nothing;
 }

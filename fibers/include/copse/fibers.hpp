@@ -32,6 +32,7 @@
 #include <copse/scoped_fiber.hpp>
 #include <copse/select.hpp>
 #include <copse/semaphore.hpp>
+#include <copse/shared.hpp>
 #include <copse/shared_mutex.hpp>
 #include <copse/spawn_observer.hpp>
 #include <copse/stack.hpp>
@@ -43,3 +44,4 @@
 #include <copse/value.hpp>
 #include <copse/version.hpp>
 #include <copse/wait_any.hpp>
+#include <copse/workers.hpp>

@@ -18,6 +18,10 @@
 
 namespace copse {
 
+namespace detail {
+struct hub_door;
+}  // namespace detail
+
 /// Counters since the hub was made.
 struct hub_stats {
     std::uint64_t turns = 0;       ///< looks at timers and driver
@@ -56,7 +60,9 @@ public:
 
 private:
     friend class hub;
+    friend class workers;
     struct hold;
+    static hub_handle through(std::shared_ptr<detail::hub_door> door);
     explicit hub_handle(std::shared_ptr<hold> held) noexcept : held_(std::move(held)) {}
     std::shared_ptr<hold> held_;
 };

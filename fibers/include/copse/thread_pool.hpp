@@ -53,15 +53,16 @@ public:
                 return std::invoke(std::move(f), std::move(args)...);
             };
             if constexpr (std::is_void_v<R>) {
-                std::apply(invoke, call_);
+                std::apply(invoke, *call_);
             } else if constexpr (std::is_reference_v<R>) {
-                result_ = &std::apply(invoke, call_);
+                result_ = &std::apply(invoke, *call_);
             } else {
-                result_.emplace(std::apply(invoke, call_));
+                result_.emplace(std::apply(invoke, *call_));
             }
         } catch (...) {
             error_ = std::current_exception();
         }
+        call_.reset();
     }
 
     R result() {
@@ -79,7 +80,7 @@ private:
         std::is_reference_v<R>, std::remove_reference_t<R>*,
         std::conditional_t<std::is_void_v<R>, nothing, std::optional<std::conditional_t<std::is_void_v<R>, int, R>>>>;
 
-    Call call_;
+    std::optional<Call> call_;  // until it has run
     room result_{};
     std::exception_ptr error_;
 };
@@ -88,8 +89,11 @@ private:
 
 /// How a thread_pool behaves: `thread_pool({.threads = 4})`.
 struct thread_pool_options {
+    static constexpr std::size_t unlimited = static_cast<std::size_t>(-1);
+
     std::size_t threads = 10;                                 ///< at most so many at a time; they are made when needed
     std::chrono::nanoseconds idle = std::chrono::seconds(5);  ///< after so long without work a thread ends
+    std::size_t queue_limit = 1024;  ///< so many calls may wait for a thread; 0: none. Who comes then waits for room
 };
 
 /// Runs functions on threads of its own, and parks the fibers that ask.
@@ -97,24 +101,29 @@ struct thread_pool_options {
 ///     copse::thread_pool disk({.threads = 4});
 ///     std::string text = disk.apply(read_whole_file, "/etc/hosts");
 ///
-/// What is waiting for a thread is not limited: limit the fibers, by a `pool` or a semaphore. A function that runs cannot be
-/// stopped: a fiber that is killed or times out leaves it behind, so it must not refer to what ends with the fiber. Its
-/// function and arguments are copied for that reason. Calls are begun in the order in which they came.
+/// Calls are begun in the order in which they came. When `queue_limit` of them wait for a thread, whoever makes one more waits
+/// for room, in that order too.
+///
+/// A function that runs cannot be stopped: a fiber that is killed or times out leaves it behind, so it must not refer to what
+/// ends with the fiber. Its function and arguments are copied for that reason; the copies end on the thread that ran them. A
+/// call that nobody waits for any more and that has not begun never will: its place is free at once, and the copies end with
+/// the fiber's call.
 class thread_pool {
 public:
     /// Throws:  std::invalid_argument for no threads.
     explicit thread_pool(const thread_pool_options& with = {});
     thread_pool(const thread_pool&) = delete;
     thread_pool& operator=(const thread_pool&) = delete;
-    /// Calls that nobody waits for any more and that have not begun never will; those that run are waited for, which
-    /// **blocks the thread**. Ending it while fibers wait aborts with a message.
+    /// Calls that were left behind and still run are waited for, which **blocks the thread**. Ending it while fibers wait aborts
+    /// with a message.
     ~thread_pool();
 
     /// Calls `f` with copies of the arguments on another thread.
-    /// Parks:   until it has returned. Called from one of its own threads, it calls right here.
+    /// Parks:   until it has returned; before that while the queue is full. Called from one of its own threads, it calls right
+    ///          here.
     /// Returns: what it returns.
     /// Throws:  what it throws; null_callable; std::system_error if there is no thread and none can be made; what is raised
-    ///          into the caller, the call going on without it.
+    ///          into the caller: a call that has begun goes on without it.
     /// Cost:    some 10 µs: two wake-ups between threads.
     template <class F, class... Args>
         requires(detail::fiber_callable<F, Args...>)

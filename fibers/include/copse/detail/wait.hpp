@@ -9,6 +9,9 @@
 //   step 3  park()        arms the deadline and leaves the stack
 //   step 4  complete()    the waker, the deadline or an interrupt: first comer wins
 //   step 5  park() ends   a wait that acquired returns; one that acquired nothing throws what is pending
+//
+// All of it happens on the thread of the greenlet. A waker on another thread can only claim a wait and send word of it
+// (detail/shared_wait.hpp): a claimed wait is completed by that word and by nothing else.
 #pragma once
 
 #include <cstddef>
@@ -70,6 +73,9 @@ public:
     std::int64_t since = 0;  // of the hub's clock at its last turn
     /// What else must be undone when it completes, besides its link and its deadline; may be null.
     void (*undo)(wait&) noexcept = nullptr;
+    /// Of a wait that another thread may claim: takes it back from there. False if it has been claimed: it stays open then,
+    /// until word comes. Null for all others.
+    bool (*recall)(wait&) noexcept = nullptr;
     std::exception_ptr error;       // thrown by park() if it ended as `interrupted` or `failed`
     const interrupt* by = nullptr;  // which interrupt, for comparison only: its scope may have ended
     const gain acquires;
@@ -173,7 +179,8 @@ inline std::uint64_t current_id() {
 /// Throws:  what is pending, or the wait's error; greenlet_exit when the last handle of the greenlet is dropped meanwhile.
 cause park(wait& w, std::int64_t deadline = never);
 
-/// Step 4. Completes an open wait; false if it was completed already. Never switches. Owner thread.
+/// Step 4. Completes an open wait; false if it was completed already, or claimed by another thread. Never switches. Owner
+/// thread.
 bool complete(wait& w, cause how) noexcept;
 
 /// The same with an exception for its park() to throw.
