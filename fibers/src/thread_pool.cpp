@@ -1,7 +1,5 @@
 #include <copse/thread_pool.hpp>
 
-#include <signal.h>
-
 #include <atomic>
 #include <condition_variable>
 #include <cstdio>
@@ -12,30 +10,11 @@
 #include <thread>
 
 #include "hub_core.hpp"
+#include "signals_kept_out.hpp"
 
 namespace copse {
 
 namespace detail {
-
-namespace {
-
-// The threads of the pool take no signals: those are for the threads that the program made.
-class signals_kept_out {
-public:
-    signals_kept_out() noexcept {
-        sigset_t all;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before_);
-    }
-    signals_kept_out(const signals_kept_out&) = delete;
-    signals_kept_out& operator=(const signals_kept_out&) = delete;
-    ~signals_kept_out() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
-private:
-    sigset_t before_;
-};
-
-}  // namespace
 
 // What a pool and its threads share. The threads are detached: whoever ends the pool waits for their number to be 0.
 class pool_threads : public std::enable_shared_from_this<pool_threads> {

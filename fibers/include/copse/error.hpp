@@ -147,6 +147,12 @@ struct would_block_forever : error {
     ~would_block_forever() override;
 };
 
+/// Thrown by `assert_switches` when its body kept the hub to itself.
+struct did_not_switch : error {
+    using error::error;
+    ~did_not_switch() override;
+};
+
 /// Thrown when a duration is not a number.
 struct invalid_duration : error {
     using error::error;

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <exception>
 #include <utility>
+#include <vector>
 
 #include <copse/clock.hpp>
 #include <copse/detail/core.hpp>
@@ -54,6 +55,15 @@ enum class gain : bool {
     something  // permits, items, descriptors: it completes normally, and the next wait throws
 };
 
+/// Who must act before an open wait is satisfied, as far as that is known. For people.
+struct blockers {
+    const char* how = "held by";  // as in "mutex 0x… held by fiber #3"
+    std::vector<std::uint64_t> ids{};
+    std::size_t most = 64;  // more are not asked for
+
+    bool full() const noexcept { return ids.size() >= most; }
+};
+
 /// One parked greenlet's wait. Made on its stack, never moved.
 class wait : public wait_link, public timer {
 public:
@@ -70,6 +80,8 @@ public:
     std::int64_t since = 0;  // of the hub's clock at its last turn
     /// What else must be undone when it completes, besides its link and its deadline; may be null.
     void (*undo)(wait&) noexcept = nullptr;
+    /// Tells, while it is open, behind whom it stands; may be null. Asked when somebody looks: owners change while it waits.
+    void (*behind)(const wait&, blockers&) = nullptr;
     std::exception_ptr error;       // thrown by park() if it ended as `interrupted` or `failed`
     const interrupt* by = nullptr;  // which interrupt, for comparison only: its scope may have ended
     const gain acquires;
