@@ -125,7 +125,9 @@ private:
     void add_edge(std::uint64_t id);
     void look_from(std::size_t start, std::string& out);
     void tell_ring(std::string& out, std::size_t from_last, std::size_t first);
-    std::size_t end_of_edges(std::size_t n) const { return n + 1 < nodes_.size() ? nodes_[n + 1].edges : edges_.size(); }
+    std::size_t end_of_edges(std::size_t n) const {
+        return n + 1 < nodes_.size() ? nodes_[n + 1].edges : edges_.size();
+    }
     std::string waiting_text(const core& c) const;
 
     const dump_options& with_;
@@ -226,8 +228,7 @@ void picture::draw_line(std::string& out, std::size_t at, std::size_t depth) {
 void picture::draw_backtrace(std::string& out, const core& c, std::size_t depth) const {
     const std::vector<void*> addresses = c.self.backtrace();
     const std::string margin = branch(depth, true);
-    for (std::size_t i = 0; i < addresses.size(); ++i)
-        out += margin + "  at " + name_of_address(addresses[i]) + '\n';
+    for (std::size_t i = 0; i < addresses.size(); ++i) out += margin + "  at " + name_of_address(addresses[i]) + '\n';
 }
 
 std::string picture::blockers_text(const core& c) const {

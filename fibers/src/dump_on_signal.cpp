@@ -67,8 +67,7 @@ void post_to_all(const shared_options& with) {
 
 bell_rope& take_rope(int signal) {
     bell_rope* rope = rope_of(signal);
-    if (rope == nullptr)
-        throw std::invalid_argument("dump_on_signal: there is no signal " + std::to_string(signal));
+    if (rope == nullptr) throw std::invalid_argument("dump_on_signal: there is no signal " + std::to_string(signal));
     if (rope->in_use.exchange(true))
         throw concurrent_use("dump_on_signal: another one answers signal " + std::to_string(signal));
     while (::sem_trywait(&rope->rung) == 0) {  // rung after the one before had ended

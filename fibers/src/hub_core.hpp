@@ -208,7 +208,7 @@ private:
     ready_node** last_ = &first_;
     unsigned budget_ = dispatches_per_turn;
     unsigned granted_ = dispatches_per_turn;  // what the budget was after the last turn
-    bool at_rest_ = true;  // the hub's greenlet waits for callbacks, or has not run yet
+    bool at_rest_ = true;                     // the hub's greenlet waits for callbacks, or has not run yet
     std::atomic<std::uint64_t> turns_{0};
     std::uint64_t dispatched_ = 0;     // up to the last turn
     ready_node* callbacks_ = nullptr;  // taken from the ready queue, to be run by the hub's greenlet

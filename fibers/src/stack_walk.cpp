@@ -63,8 +63,8 @@ std::string name_of_address(void* return_address) {
     Dl_info info{};
     if (::dladdr(reinterpret_cast<void*>(address), &info) == 0) return text;
     if (info.dli_sname != nullptr) {
-        text += ' ' + readable(info.dli_sname) + '+' +
-                hex(address + 1 - reinterpret_cast<std::uintptr_t>(info.dli_saddr));
+        text +=
+            ' ' + readable(info.dli_sname) + '+' + hex(address + 1 - reinterpret_cast<std::uintptr_t>(info.dli_saddr));
     }
     if (info.dli_fname != nullptr) {
         text += std::string(" (") + info.dli_fname + '+' +
