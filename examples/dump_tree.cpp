@@ -13,7 +13,7 @@ int main() {
     const copse::dump_on_signal on_quit;
 
     copse::mutex door;
-    copse::queue<int> orders;
+    copse::queue<int> orders(1);
 
     const auto kitchen = copse::spawn({.name = "kitchen"}, [&] {
         const auto cook = copse::spawn({.name = "cook"}, [&] {

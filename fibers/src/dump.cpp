@@ -25,9 +25,10 @@ constexpr std::size_t most_named = 3;
 bool is_parked(const core& c) noexcept { return c.waiting != nullptr && c.waiting->ended == cause::open; }
 
 const char* state_of(const core& c) {
+    if (is_parked(c)) return "parked";  // also while the hub's turn is taken on its stack
     if (&c == this_thread.current) return "running";
     if (hub_core::is_hub(c)) return "at rest";
-    if (c.waiting != nullptr) return is_parked(c) ? "parked" : "ready";
+    if (c.waiting != nullptr) return "ready";
     if (!c.has_started()) return "pending";
     return is_suspended_by_hand(c) ? "suspended" : "ready";
 }
@@ -43,6 +44,8 @@ std::string name_of(const core& c) {
     if (c.label != nullptr) text.append(" \"").append(c.label).append("\"");
     return text;
 }
+
+std::string title_of(const core& c) { return std::string(kind_of(c)) + ' ' + name_of(c); }
 
 std::string wait_of(const core& c) {
     if (!is_parked(c)) return {};
@@ -208,7 +211,7 @@ std::string picture::branch(std::size_t depth, bool below) const {
 void picture::draw_line(std::string& out, std::size_t at, std::size_t depth) {
     const core& c = *nodes_[at].who;
     out += branch(depth, false);
-    out.append(kind_of(c)).append(1, ' ').append(name_of(c)).append(1, ' ').append(state_of(c));
+    out.append(title_of(c)).append(1, ' ').append(state_of(c));
     if (is_parked(c)) {
         const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(waited(c, now_)).count();
         out += " in " + wait_of(c) + blockers_text(c) + " for " + std::to_string(ms) + " ms";
@@ -238,7 +241,7 @@ std::string picture::blockers_text(const core& c) const {
         const auto who = by_id_.find(found.ids[i]);
         text += i == 0 ? ' ' + std::string(found.how) + ' ' : ", ";
         text += who == by_id_.end() ? '#' + std::to_string(found.ids[i]) + ", which has ended,"
-                                    : name_of(*nodes_[who->second].who);
+                                    : title_of(*nodes_[who->second].who);
     }
     return found.ids.size() > most_named ? text + " and others" : text;
 }
@@ -263,7 +266,8 @@ std::string picture::rings() {
     std::string out;
     find_edges();
     visits_.assign(nodes_.size(), visit::not_yet);
-    for (std::size_t n = nodes_.size(); n-- > 0;) {  // the oldest first
+    look_from(main_node, out);
+    for (std::size_t n = nodes_.size(); n-- > hub_node;) {  // the oldest first
         if (visits_[n] == visit::not_yet) look_from(n, out);
     }
     return out;
@@ -296,9 +300,7 @@ void picture::look_from(std::size_t start, std::string& out) {
 
 // Each greenlet is in one ring only: those that share some of theirs would fill pages and say nothing new.
 void picture::tell_ring(std::string& out, std::size_t length, std::size_t first) {
-    const auto name = [this](std::size_t n) {
-        return std::string(kind_of(*nodes_[n].who)) + ' ' + name_of(*nodes_[n].who);
-    };
+    const auto name = [this](std::size_t n) { return title_of(*nodes_[n].who); };
     const std::size_t begin = way_.size() - length;
     for (std::size_t i = begin; i < way_.size(); ++i) {
         if (nodes_[way_[i]].told) return;

@@ -15,6 +15,8 @@ namespace {
 constexpr std::chrono::nanoseconds shortest_period = std::chrono::milliseconds(1);
 constexpr std::chrono::nanoseconds longest_period = std::chrono::seconds(1);
 constexpr int patience = 10;  // times 1 ms, for an answer
+constexpr std::chrono::nanoseconds deaf_after =
+    std::chrono::seconds(1);  // on top: perhaps it only waits for a processor
 
 void copy_text(std::array<char, 64>& to, const char* from) noexcept {
     std::size_t n = 0;
@@ -50,13 +52,13 @@ std::optional<stall_report> hub_watch::look(std::chrono::nanoseconds now) {
         be_well();
         return std::nullopt;
     }
-    if (!ask()) return count(passed) ? std::optional(describe(false)) : std::nullopt;
+    if (!ask()) return count(passed, limit_ + deaf_after) ? std::optional(describe(false)) : std::nullopt;
     if (steps_ != seen_.steps) {
         be_well();
         steps_ = seen_.steps;
         return std::nullopt;
     }
-    return count(passed) ? std::optional(describe(true)) : std::nullopt;
+    return count(passed, limit_) ? std::optional(describe(true)) : std::nullopt;
 }
 
 void hub_watch::be_well() noexcept {
@@ -65,23 +67,22 @@ void hub_watch::be_well() noexcept {
     told_ = false;
 }
 
-bool hub_watch::count(std::chrono::nanoseconds passed) noexcept {
+bool hub_watch::count(std::chrono::nanoseconds passed, std::chrono::nanoseconds limit) noexcept {
     held_ += passed;
-    return held_ >= limit_ && !std::exchange(told_, true);
+    return held_ >= limit && !std::exchange(told_, true);
 }
 
-// A question that has not been answered at the last look stands.
+// A question that has not been answered stands.
 bool hub_watch::ask() noexcept {
-    const std::uint64_t question = asked_.load(std::memory_order_relaxed);
-    const auto answered = [this] {
-        return answered_.load(std::memory_order_acquire) == asked_.load(std::memory_order_relaxed);
-    };
-    if (answered()) {
-        asked_.store(question + 1, std::memory_order_release);
-        if (::pthread_kill(thread_, signal_) != 0) return false;
+    const std::uint64_t asked = asked_.load(std::memory_order_relaxed);
+    if (answered_.load(std::memory_order_acquire) != asked) return false;
+    asked_.store(asked + 1, std::memory_order_release);
+    if (::pthread_kill(thread_, signal_) != 0) return false;
+    for (int i = 0; i < patience; ++i) {
+        if (answered_.load(std::memory_order_acquire) == asked + 1) return true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
-    for (int i = 0; i < patience && !answered(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    return answered();
+    return false;
 }
 
 bool hub_watch::answer() noexcept {

@@ -51,7 +51,7 @@ private:
 
     void be_well() noexcept;
     bool ask() noexcept;
-    bool count(std::chrono::nanoseconds passed) noexcept;
+    bool count(std::chrono::nanoseconds passed, std::chrono::nanoseconds limit) noexcept;
     stall_report describe(bool answered) const;
 
     hub_core& hub_;

@@ -132,12 +132,12 @@ public:
         ended.join();
     }
 
-    void remove_from(detail::hub_core& hub) noexcept {
+    void remove_from(const detail::hub_core& ended) noexcept {
         std::shared_ptr<post> found;
         {
             const std::lock_guard lock(mutex_);
             for (const auto& p : posts_) {
-                if (p->hub == &hub) found = p;
+                if (p->hub == &ended) found = p;
             }
         }
         if (found != nullptr) remove(*found);

@@ -25,6 +25,7 @@ namespace {
 class DumpOnSignal : copse_test::hub_with_stack, public copse_test::leak_check {
 protected:
     void TearDown() override {
+        open = copse::hub_handle();
         hub::current().run_until_idle();
         leak_check::TearDown();
     }

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <ostream>
 #include <regex>
+#include <shared_mutex>
 #include <sstream>
 #include <streambuf>
 #include <string>
@@ -246,14 +247,14 @@ TEST_F(DumpBehind, NamesTheOwnerOfEveryKindOfMutexAlsoAfterItChanged) {
     yield();
     std::string text = plain(dumped());
     for (const char* line :
-         {"\"next\" parked in mutex held by # \"holder\"", "\"last\" parked in mutex held by # \"holder\"",
-          "\"again\" parked in recursive_mutex held by # \"holder\"",
-          "\"reader\" parked in shared_mutex, shared held by # \"holder\""}) {
+         {"\"next\" parked in mutex held by fiber # \"holder\"", "\"last\" parked in mutex held by fiber # \"holder\"",
+          "\"again\" parked in recursive_mutex held by fiber # \"holder\"",
+          "\"reader\" parked in shared_mutex, shared held by fiber # \"holder\""}) {
         EXPECT_EQ(lines_with(text, line), 1u) << line << " is not in\n" << text;
     }
     sleep(1500ms);
     text = plain(dumped());
-    EXPECT_EQ(lines_with(text, "\"last\" parked in mutex held by # \"next\""), 1u) << text;
+    EXPECT_EQ(lines_with(text, "\"last\" parked in mutex held by fiber # \"next\""), 1u) << text;
     EXPECT_EQ(text.find("cycle"), std::string::npos);
     join_all(holder, next, last, again, reader);
 }
@@ -271,10 +272,10 @@ TEST_F(DumpBehind, NamesThoseWhoseEndIsWaitedFor) {
     yield();
     const std::string text = plain(dumped());
     for (const char* line :
-         {"\"one\" parked in join of # \"f0\"\n",
-          "\"all\" parked in join_all of # \"f0\", # \"f1\", # \"f2\" and others\n",
+         {"\"one\" parked in join of fiber # \"f0\"\n",
+          "\"all\" parked in join_all of fiber # \"f0\", fiber # \"f1\", fiber # \"f2\" and others\n",
           "\"some\" parked in join_all\n",  // any two would do: it stands behind nobody in particular
-          "\"grouped\" parked in group of # \"f4\"\n"}) {
+          "\"grouped\" parked in group of fiber # \"f4\"\n"}) {
         EXPECT_NE(text.find(line), std::string::npos) << line << " is not in\n" << text;
     }
     end.set();
@@ -314,7 +315,7 @@ TEST_F(DumpCycle, OfTwoMutexesStandsBelowTheHeadingOfADeadlock) {
     const std::string heading = "this thread would block forever: nothing can make a fiber ready\n";
     EXPECT_EQ(plain(text).find(heading +
                                "cycle: fiber # \"a\" waits in mutex held by fiber # \"b\", which waits in mutex "
-                               "held by fiber # \"a\"\n  main # parked in join of # \"a\"\n"),
+                               "held by fiber # \"a\"\n  main # parked in join of fiber # \"a\"\n"),
               0u)
         << text;
 }

@@ -48,7 +48,8 @@ struct watchdog_options {
 ///
 /// How: one thread for all hubs of the process looks at each every quarter of its limit. A hub that has taken a turn since, or is
 /// asleep, is well. To any other's thread it sends the signal, whose handler notes how many dispatches there were, who runs and
-/// where; if the next look finds the same dispatch, that time counts. Time in which the process was stopped does not.
+/// where; if the next look finds the same dispatch, that time counts. Time in which the process was stopped does not. A thread
+/// that does not answer for a second on top is reported as such.
 ///
 /// The signal may end a blocking call that is never restarted (poll, epoll_wait, nanosleep; see signal(7)) with EINTR, in a
 /// fiber that blocks its thread in one. A signal that is not ours goes on to whoever handled it before. A fiber that only
