@@ -120,7 +120,7 @@ private:
     void hang_up();
     void draw(std::string& out, std::size_t root);
     void draw_line(std::string& out, std::size_t n, std::size_t depth);
-    void draw_backtrace(std::string& out, const core& c, std::size_t depth) const;
+    void draw_backtrace(std::string& out, const core& c, std::size_t depth);
     std::string branch(std::size_t depth, bool below) const;
     std::string blockers_text(const core& c) const;
 
@@ -135,6 +135,7 @@ private:
 
     const dump_options& with_;
     const std::int64_t now_;
+    address_names names_;
     std::vector<node> nodes_;  // main, hub, then the newest first
     std::unordered_map<std::uint64_t, std::size_t> by_id_;
     std::vector<std::size_t> roots_;  // of those that hang nowhere; the newest first
@@ -228,10 +229,10 @@ void picture::draw_line(std::string& out, std::size_t at, std::size_t depth) {
     if (with_.backtraces && &c != this_thread.current) draw_backtrace(out, c, depth);
 }
 
-void picture::draw_backtrace(std::string& out, const core& c, std::size_t depth) const {
+void picture::draw_backtrace(std::string& out, const core& c, std::size_t depth) {
     const std::vector<void*> addresses = c.self.backtrace();
     const std::string margin = branch(depth, true);
-    for (std::size_t i = 0; i < addresses.size(); ++i) out += margin + "  at " + name_of_address(addresses[i]) + '\n';
+    for (void* address : addresses) out.append(margin).append("  at ").append(names_.of(address)).append(1, '\n');
 }
 
 std::string picture::blockers_text(const core& c) const {

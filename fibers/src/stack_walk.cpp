@@ -2,11 +2,13 @@
 
 #include <cxxabi.h>
 #include <dlfcn.h>
+#include <link.h>
 #include <unwind.h>
 
 #include <cstdio>
 #include <cstdlib>
-#include <memory>
+
+#include "symbol_table.hpp"
 
 namespace copse::detail {
 
@@ -15,6 +17,7 @@ namespace {
 struct walk {
     std::span<void*> room;
     bool only_interrupted;
+    unsigned skip;  // of the innermost
     std::size_t found = 0;
 };
 
@@ -25,6 +28,11 @@ _Unwind_Reason_Code step(_Unwind_Context* frame, void* of) {
     if (is_interrupted != 0 && w.only_interrupted) {
         w.only_interrupted = false;
         w.found = 0;  // what came before was the handler
+    }
+    if (address == 0) return _URC_END_OF_STACK;  // where a thread begins
+    if (w.skip != 0) {
+        --w.skip;
+        return _URC_NO_REASON;
     }
     if (w.found == w.room.size()) return _URC_END_OF_STACK;
     w.room[w.found++] = reinterpret_cast<void*>(address + (is_interrupted != 0 ? 1 : 0));
@@ -45,32 +53,45 @@ std::string readable(const char* symbol) {
 
 }  // namespace
 
-std::size_t walk_stack(std::span<void*> room) noexcept {
-    walk w{.room = room, .only_interrupted = false};
+// Not inlined: its own frame is the one that is skipped.
+[[gnu::noinline]] std::size_t walk_stack(std::span<void*> room) noexcept {
+    walk w{.room = room, .only_interrupted = false, .skip = 1};
     _Unwind_Backtrace(&step, &w);
     return w.found;
 }
 
 std::size_t walk_interrupted(std::span<void*> room) noexcept {
-    walk w{.room = room, .only_interrupted = true};
+    walk w{.room = room, .only_interrupted = true, .skip = 0};
     _Unwind_Backtrace(&step, &w);
     return w.found;
 }
 
-std::string name_of_address(void* return_address) {
-    const auto address = reinterpret_cast<std::uintptr_t>(return_address) - 1;  // inside the call
-    std::string text = hex(address + 1);
+address_names::address_names() = default;
+address_names::~address_names() = default;
+
+const std::string& address_names::of(void* return_address) {
+    const auto [at, is_new] = known_.try_emplace(return_address);
+    if (is_new) at->second = look_up(reinterpret_cast<std::uintptr_t>(return_address));
+    return at->second;
+}
+
+std::string address_names::look_up(std::uintptr_t after_call) {
+    const std::uintptr_t call = after_call - 1;  // some place in it
+    std::string text = hex(after_call);
     Dl_info info{};
-    if (::dladdr(reinterpret_cast<void*>(address), &info) == 0) return text;
-    if (info.dli_sname != nullptr) {
-        text +=
-            ' ' + readable(info.dli_sname) + '+' + hex(address + 1 - reinterpret_cast<std::uintptr_t>(info.dli_saddr));
-    }
-    if (info.dli_fname != nullptr) {
-        text += std::string(" (") + info.dli_fname + '+' +
-                hex(address + 1 - reinterpret_cast<std::uintptr_t>(info.dli_fbase)) + ')';
-    }
-    return text;
+    link_map* module = nullptr;
+    if (::dladdr1(reinterpret_cast<void*>(call), &info, reinterpret_cast<void**>(&module), RTLD_DL_LINKMAP) == 0)
+        return text;
+    const bool is_program = module->l_name == nullptr || *module->l_name == '\0';
+    auto& functions = files_[is_program ? "" : module->l_name];
+    if (functions == nullptr)
+        functions = std::make_unique<symbol_table>(is_program ? "/proc/self/exe" : module->l_name);
+    symbol_table::function found = functions->find(call - module->l_addr);
+    if (found.name == nullptr && info.dli_sname != nullptr)
+        found = {info.dli_sname, reinterpret_cast<std::uintptr_t>(info.dli_saddr) - module->l_addr};
+    if (found.name != nullptr)
+        text += ' ' + readable(found.name) + '+' + hex(after_call - module->l_addr - found.begin);
+    return text += std::string(" (") + info.dli_fname + '+' + hex(call - module->l_addr) + ')';
 }
 
 }  // namespace copse::detail

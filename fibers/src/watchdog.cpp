@@ -223,7 +223,8 @@ std::string to_string(const stall_report& stall) {
     if (!stall.name.empty()) text += " \"" + stall.name + '"';
     text += " has held the hub for " + held;
     if (!stall.spawned_at.empty()) text += ", spawned at " + stall.spawned_at;
-    for (void* address : stall.backtrace) text += "\n  at " + detail::name_of_address(address);
+    detail::address_names names;
+    for (void* address : stall.backtrace) text += "\n  at " + names.of(address);
     return text;
 }
 
