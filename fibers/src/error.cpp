@@ -33,6 +33,7 @@ task_done_too_often::~task_done_too_often() = default;
 nursery_closed::~nursery_closed() = default;
 would_block_forever::~would_block_forever() = default;
 not_deterministic::~not_deterministic() = default;
+did_not_switch::~did_not_switch() = default;
 invalid_duration::~invalid_duration() = default;
 timeout_expired::~timeout_expired() = default;
 greenlet_exit::~greenlet_exit() = default;

@@ -95,6 +95,12 @@ bool fiber_set::wait_empty(detail::wait_list& list, std::int64_t deadline) {
     detail::attend();
     if (size_ == 0) return true;
     detail::wait w(kind_, this, detail::gain::nothing);
+    w.behind = [](const detail::wait& of, detail::blockers& b) {
+        b.how = "of";
+        static_cast<const fiber_set*>(of.on)->for_each([&b](const member& m) {
+            if (!b.full()) b.ids.push_back(m.who->id);
+        });
+    };
     list.push_back(w);
     return detail::park(w, deadline) == detail::cause::satisfied;  // the set may be gone
 }

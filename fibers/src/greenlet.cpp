@@ -1,7 +1,5 @@
 #include <copse/greenlet.hpp>
 
-#include <unwind.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -13,6 +11,7 @@
 
 #include "hub_core.hpp"
 #include "life.hpp"
+#include "stack_walk.hpp"
 #include "switch.hpp"
 
 namespace copse {
@@ -66,14 +65,7 @@ struct trace_of_stack final : visitor {
     std::vector<void*> addresses = std::vector<void*>(128);
     std::size_t found = 0;
 
-    void visit() noexcept override { _Unwind_Backtrace(&step, this); }
-
-    static _Unwind_Reason_Code step(_Unwind_Context* frame, void* self) {
-        auto& trace = *static_cast<trace_of_stack*>(self);
-        if (trace.found == trace.addresses.size()) return _URC_END_OF_STACK;
-        trace.addresses[trace.found++] = reinterpret_cast<void*>(_Unwind_GetIP(frame));
-        return _URC_NO_REASON;
-    }
+    void visit() noexcept override { found = walk_stack(addresses); }
 };
 
 }  // namespace

@@ -3,11 +3,13 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <sstream>
 #include <thread>
 
 #include <copse/fiber.hpp>
 
+#include "dump.hpp"
+#include "hub_list.hpp"
+#include "hub_watch.hpp"
 #include "life.hpp"
 #include "messenger.hpp"
 
@@ -30,11 +32,14 @@ hub_core::hub_core(thread_state& of)
       driver_(make_plain_driver()) {
     looked_at = driver_->now();
     door_->hub = this;
+    enlist_hub(*this);
 }
 
 hub_core::~hub_core() {
     // What they were promised for has come already: they are a few instructions away.
     while (promised_wakes_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
+    end_watch(*this);
+    strike_off_hub(*this);
     {
         const std::lock_guard lock(door_->mutex);
         door_->hub = nullptr;
@@ -156,14 +161,11 @@ core* hub_core::prepare_messenger(core& messenger) noexcept {
 
 // Somebody takes a turn because nothing is ready, or because 64 dispatches have gone by.
 void hub_core::turn() noexcept {
+    for (hold_meter* m = meters_; m != nullptr; m = m->next) m->longest = std::max(m->longest, now() - m->since);
     do {
-        if (ending_ && return_to_main()) {
-            budget_ = dispatches_per_turn;
-            break;
-        }
-        ++turns_;
-        dispatched_ += (chooser_ != nullptr ? 1 : dispatches_per_turn) - budget_;
-        budget_ = chooser_ != nullptr ? 1 : dispatches_per_turn;
+        renew_budget();
+        if (ending_ && return_to_main()) break;
+        turns_.store(turns() + 1, std::memory_order_relaxed);
         take_posts();
         if (state.has_dropped()) bury_mail();
         if (first_ == nullptr && chooser_ != nullptr) chooser_->interfere();
@@ -178,6 +180,25 @@ void hub_core::turn() noexcept {
         if (!timers.empty()) fire_timers();
     } while (first_ == nullptr);
     if (chooser_ != nullptr) choose();
+    for (hold_meter* m = meters_; m != nullptr; m = m->next) m->since = now();
+}
+
+void hub_core::renew_budget() noexcept {
+    dispatched_ = dispatches();
+    budget_ = granted_ = chooser_ != nullptr || meters_ != nullptr ? 1 : dispatches_per_turn;
+}
+
+void hub_core::add_meter(hold_meter& m) noexcept {
+    m.since = now();
+    m.next = std::exchange(meters_, &m);
+    renew_budget();
+}
+
+void hub_core::remove_meter(hold_meter& m) noexcept {
+    hold_meter** at = &meters_;
+    while (*at != &m) at = &(*at)->next;
+    *at = m.next;
+    renew_budget();
 }
 
 void hub_core::sleep() noexcept {
@@ -260,16 +281,14 @@ void hub_core::nothing_can_wake() noexcept {
 }
 
 void hub_core::report_deadlock() noexcept {
-    std::ostringstream text;
-    text << "this thread would block forever: nothing can make a fiber ready\n";
-    dump(text);
+    const std::string text = describe_deadlock(*this);
     core& root = *state.root;
     if (hub_core::is_hub(root)) std::exit(EXIT_SUCCESS);  // the child of a posted function: that has returned
     if (!may_interrupt(root)) {
-        std::fputs(text.str().c_str(), stderr);
+        std::fputs(text.c_str(), stderr);
         fatal("main cannot be told: it is unwinding or shielded");
     }
-    auto error = std::make_exception_ptr(would_block_forever(text.str()));
+    auto error = std::make_exception_ptr(would_block_forever(text));
     if (root.waiting != nullptr) {
         fail(*root.waiting, std::move(error));
     } else {
@@ -333,7 +352,8 @@ void hub_core::pass_next_deadline() noexcept {
 void hub_core::set_chooser(chooser* asked) noexcept {
     chooser_ = asked;
     shuffler_.reset();
-    budget_ = 1;  // the next dispatch begins a turn
+    renew_budget();
+    budget_ = granted_ = 1;  // the next dispatch begins a turn
 }
 
 void hub_core::shuffle_by(std::optional<std::uint64_t> seed) noexcept {

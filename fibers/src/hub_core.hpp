@@ -76,6 +76,15 @@ private:
     bool queued_ = true;
 };
 
+/// Measures how long greenlets hold the hub. While there is one, every dispatch takes a turn.
+struct hold_meter {
+    std::int64_t since = 0;  // of the hub's clock: the last dispatch
+    std::int64_t longest = 0;
+    hold_meter* next = nullptr;
+};
+
+class hub_watch;
+
 struct hub_core : hub {
     explicit hub_core(thread_state& of);
     ~hub_core();
@@ -164,6 +173,17 @@ struct hub_core : hub {
     std::int64_t now() noexcept { return driver_->now(); }
 
     const std::shared_ptr<hub_door>& door() const noexcept { return door_; }
+    /// Grows with every dispatch: while it stays the same, one greenlet holds the hub. Also in a signal handler of this thread.
+    std::uint64_t steps() const noexcept { return turns() + dispatches(); }
+    /// Any thread.
+    std::uint64_t turns() const noexcept { return turns_.load(std::memory_order_relaxed); }
+    bool asleep() const noexcept { return sleeping_.load(std::memory_order_relaxed); }
+
+    void add_meter(hold_meter& m) noexcept;
+    void remove_meter(hold_meter& m) noexcept;
+
+    /// Set while a watchdog looks at this hub, for its signal handler.
+    std::atomic<hub_watch*> watch{nullptr};
 
     thread_state& state;
     timer_wheel timers;
@@ -220,6 +240,8 @@ private:
     core* prepare_messenger(core& messenger) noexcept;
     void turn() noexcept;
     void file(ready_node& posted) noexcept;
+    void renew_budget() noexcept;
+    std::uint64_t dispatches() const noexcept { return dispatched_ + (granted_ - budget_); }
     void fire_timers() noexcept;
     void sleep() noexcept;
     void bury_mail() noexcept;
@@ -236,8 +258,9 @@ private:
     ready_node* first_ = nullptr;
     ready_node** last_ = &first_;
     unsigned budget_ = dispatches_per_turn;
-    bool at_rest_ = true;  // the hub's greenlet waits for callbacks, or has not run yet
-    std::uint64_t turns_ = 0;
+    unsigned granted_ = dispatches_per_turn;  // what the budget was after the last turn
+    bool at_rest_ = true;                     // the hub's greenlet waits for callbacks, or has not run yet
+    std::atomic<std::uint64_t> turns_{0};
     std::uint64_t dispatched_ = 0;     // up to the last turn
     ready_node* callbacks_ = nullptr;  // taken from the ready queue, to be run by the hub's greenlet
     ready_node** last_callback_ = &callbacks_;
@@ -249,6 +272,7 @@ private:
     chooser* chooser_ = nullptr;              // null: first in, first out
     std::optional<seeded_chooser> shuffler_;  // chooser_, or nobody
     std::minstd_rand dice_;                   // which of several ready cases a select takes, without a chooser
+    hold_meter* meters_ = nullptr;
 
     std::mutex driver_mutex_;  // the driver is replaced by its thread, and woken by others
     std::unique_ptr<idle_driver> driver_;

@@ -10,7 +10,12 @@ namespace copse::detail {
 namespace {
 
 struct join_wait final : wait {
-    explicit join_wait(const fiber_core& f) noexcept : wait("join", &f, gain::nothing), at_the_end(*this) {}
+    explicit join_wait(const fiber_core& f) noexcept : wait("join", &f, gain::nothing), at_the_end(*this) {
+        behind = [](const wait& w, blockers& b) {
+            b.how = "of";
+            b.ids.push_back(static_cast<const fiber_core*>(w.on)->id);  // open: so it has not finished
+        };
+    }
     ~join_wait() { at_the_end.unlink(); }
 
     struct link final : observer {
@@ -32,13 +37,16 @@ struct join_wait final : wait {
 class finish_line final : public wait {
 public:
     finish_line(std::size_t wanted, bool raise_error) noexcept
-        : wait("join_all", this, gain::nothing), wanted_(wanted), raise_error_(raise_error) {}
+        : wait("join_all", this, gain::nothing), wanted_(wanted), raise_error_(raise_error) {
+        behind = [](const wait& w, blockers& b) { static_cast<const finish_line&>(w).tell(b); };
+    }
     ~finish_line() {
         for (runner& r : runners_) r.unlink();
     }
 
     void add(fiber_core& f) {
         if (f.is_dead()) {
+            ++finished_before_;
             count(f);
         } else {
             f.observers.push_back(runners_.emplace_back(*this, f));
@@ -63,6 +71,16 @@ private:
         fiber_core& who;
     };
 
+    // Only if all of them are needed: any other that finishes would do.
+    void tell(blockers& b) const {
+        b.how = "of";
+        if (wanted_ != runners_.size() + finished_before_) return;
+        for (const runner& r : runners_) {
+            if (b.full()) return;
+            if (r.linked()) b.ids.push_back(r.who.id);
+        }
+    }
+
     void count(fiber_core& f) noexcept {
         ++arrived_;
         const bool raises = raise_error_ || f.is(trait_left_behind);
@@ -73,6 +91,7 @@ private:
 
     std::size_t wanted_;
     std::size_t arrived_ = 0;
+    std::size_t finished_before_ = 0;
     bool raise_error_;
     std::exception_ptr failure_;
     std::deque<runner> runners_;  // stay where they are

@@ -9,15 +9,17 @@
 namespace copse::detail {
 
 struct ownership::claim final : wait {
-    claim(const char* kind, const void* object, bool again, std::size_t& due) noexcept
-        : wait(kind, object, gain::something), is_firm(again), due_(due) {}
+    claim(const char* kind, const void* object, bool again, ownership& of) noexcept
+        : wait(kind, object, gain::something), is_firm(again), of_(of) {
+        behind = [](const wait& w, blockers& b) { b.ids.push_back(static_cast<const claim&>(w).of_.owner_); };
+    }
     ~claim() {
-        if (made_ready_) --due_;
+        if (made_ready_) --of_.due_;
     }
 
     void make_ready() noexcept {
         made_ready_ = true;
-        ++due_;
+        ++of_.due_;
         complete(*this, cause::satisfied);
     }
 
@@ -26,7 +28,7 @@ struct ownership::claim final : wait {
 
 private:
     bool made_ready_ = false;
-    std::size_t& due_;
+    ownership& of_;
 };
 
 bool ownership::wait_by(const char* what, const void* on, std::int64_t deadline) {
@@ -34,7 +36,7 @@ bool ownership::wait_by(const char* what, const void* on, std::int64_t deadline)
         throw self_deadlock(std::string(what) + ": locked again by its owner, which would wait for itself");
     must_be_here(owner_, what);
     for (bool again = false;; again = true) {
-        claim mine(what, on, again, due_);
+        claim mine(what, on, again, *this);
         again ? waiting_.push_front(mine) : waiting_.push_back(mine);
         if (park(mine, deadline) != cause::satisfied) return false;
         if (granted_ == &mine) granted_ = nullptr;

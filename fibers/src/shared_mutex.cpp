@@ -13,6 +13,9 @@ struct shared_timed_mutex::place final : detail::wait {
           of(m),
           wanted(a) {
         undo = &left;
+        behind = [](const detail::wait& w, detail::blockers& b) {  // readers are only counted
+            if (const auto writer = static_cast<const place&>(w).of.writer_; writer != 0) b.ids.push_back(writer);
+        };
     }
 
     // It is out of the line. Without having been let in, it may have been the writer that the others stood behind.

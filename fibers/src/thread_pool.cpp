@@ -1,7 +1,5 @@
 #include <copse/thread_pool.hpp>
 
-#include <signal.h>
-
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -16,28 +14,13 @@
 #include <copse/shared/semaphore.hpp>
 
 #include "hub_core.hpp"
+#include "signals_kept_out.hpp"
 
 namespace copse {
 
 namespace detail {
 
 namespace {
-
-// The threads of the pool take no signals: those are for the threads that the program made.
-class signals_kept_out {
-public:
-    signals_kept_out() noexcept {
-        sigset_t all;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before_);
-    }
-    signals_kept_out(const signals_kept_out&) = delete;
-    signals_kept_out& operator=(const signals_kept_out&) = delete;
-    ~signals_kept_out() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
-private:
-    sigset_t before_;
-};
 
 // How many calls may run or wait.
 std::ptrdiff_t places_of(const thread_pool_options& with) noexcept {

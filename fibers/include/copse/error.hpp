@@ -159,6 +159,12 @@ struct not_deterministic : error {
     ~not_deterministic() override;
 };
 
+/// Thrown by `assert_switches` when its body kept the hub to itself.
+struct did_not_switch : error {
+    using error::error;
+    ~did_not_switch() override;
+};
+
 /// Thrown when a duration is not a number.
 struct invalid_duration : error {
     using error::error;

@@ -1,12 +1,14 @@
 /// All of room 1: greenlets, the hub, fibers, time and synchronisation.
 #pragma once
 
+#include <copse/assert_switches.hpp>
 #include <copse/async_result.hpp>
 #include <copse/barrier.hpp>
 #include <copse/channel.hpp>
 #include <copse/clock.hpp>
 #include <copse/condition_variable.hpp>
 #include <copse/context_var.hpp>
+#include <copse/dump_on_signal.hpp>
 #include <copse/error.hpp>
 #include <copse/event.hpp>
 #include <copse/fiber.hpp>
@@ -44,4 +46,5 @@
 #include <copse/value.hpp>
 #include <copse/version.hpp>
 #include <copse/wait_any.hpp>
+#include <copse/watchdog.hpp>
 #include <copse/workers.hpp>

@@ -42,6 +42,18 @@ struct fiber_info {
     clock::duration waited{};    ///< since it parked, as far as the hub has looked at the clock
     std::string spawned_at;      ///< "file:line"; empty when not known
     std::uint64_t spawned_by{};  ///< id of the greenlet that spawned it; 0: a greenlet made by hand
+    std::uint64_t parent{};      ///< where it hangs in a dump: `spawned_by`, or the id of the greenlet's parent
+    std::size_t stack_used{};    ///< bytes of its stack touched so far, as `greenlet::stack_usage`; 0: it has none yet
+    std::size_t stack_size{};    ///< bytes that it can use; 0: it has none yet
+    /// Ids of the greenlets that must act before it can go on, as far as that is known: who holds the mutex that it waits
+    /// for, those whose end it waits for (64 at most).
+    std::vector<std::uint64_t> behind{};
+};
+
+/// What a dump shows; designated initialisers read well: `{.backtraces = true}`.
+struct dump_options {
+    bool backtraces = false;  ///< where each parked or suspended greenlet stands, innermost call first
+    bool stacks = true;       ///< how much of its stack each has touched: a system call each
 };
 
 /// A way to reach a hub from other threads that may outlive it. While one exists, a hub whose fibers all wait is not
@@ -105,11 +117,23 @@ public:
 
     hub_stats stats() const noexcept;
 
-    /// Every unfinished fiber, the newest first.
+    /// Every unfinished fiber and parked greenlet, the newest first.
+    /// Cost:    a system call for each, which looks at its stack.
     std::vector<fiber_info> fibers() const;
 
-    /// Prints them, a line each.
-    void dump(std::ostream& out) const;
+    /// Prints main and every unfinished fiber and greenlet of this thread as a tree, a line each: fibers below who spawned
+    /// them, greenlets made by hand below their parents, the oldest first. Those whose spawner has ended stand at the root.
+    /// Then come the rings of those that wait for each other, if there are any.
+    ///
+    ///     main #1 running
+    ///     |-- fiber #3 "reader" parked in queue get 0x7ffd… for 250 ms, spawned at server.cpp:41 by #1, stack 8 of 256 KiB
+    ///     `-- fiber #4 "writer" parked in mutex 0x7ffd… held by fiber #3 "reader" for 3 ms, spawned at server.cpp:44 by #1, …
+    ///
+    /// All of it is of one moment: whatever writing to `out` does, it is done last. With backtraces, functions have names unless
+    /// the program is stripped; addr2line knows their lines.
+    /// Throws:  std::bad_alloc; what `out` throws.
+    /// Cost:    linear; see dump_options.
+    void dump(std::ostream& out, const dump_options& with = {}) const;
 
     /// Replaces what the hub sleeps in. Waits that the old driver watches must have ended.
     /// Returns: the old one.

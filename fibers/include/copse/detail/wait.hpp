@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <exception>
 #include <utility>
+#include <vector>
 
 #include <copse/clock.hpp>
 #include <copse/detail/core.hpp>
@@ -57,6 +58,15 @@ enum class gain : bool {
     something  // permits, items, descriptors: it completes normally, and the next wait throws
 };
 
+/// Who must act before an open wait is satisfied, as far as that is known. For people.
+struct blockers {
+    const char* how = "held by";  // as in "mutex 0x… held by fiber #3"
+    std::vector<std::uint64_t> ids{};
+    std::size_t most = 64;  // more are not asked for
+
+    bool full() const noexcept { return ids.size() >= most; }
+};
+
 /// One parked greenlet's wait. Made on its stack, never moved.
 class wait : public wait_link, public timer {
 public:
@@ -76,6 +86,8 @@ public:
     /// Of a wait that another thread may claim: takes it back from there. False if it has been claimed: it stays open then,
     /// until word comes. Null for all others.
     bool (*recall)(wait&) noexcept = nullptr;
+    /// Tells, while it is open, behind whom it stands; may be null. Asked when somebody looks: owners change while it waits.
+    void (*behind)(const wait&, blockers&) = nullptr;
     std::exception_ptr error;       // thrown by park() if it ended as `interrupted` or `failed`
     const interrupt* by = nullptr;  // which interrupt, for comparison only: its scope may have ended
     const gain acquires;

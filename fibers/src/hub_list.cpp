@@ -1,0 +1,42 @@
+#include "hub_list.hpp"
+
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
+namespace copse::detail {
+
+namespace {
+
+struct hub_list {
+    std::mutex mutex;
+    std::vector<hub_core*> hubs;  // guarded by mutex
+};
+
+// Threads may end after the static objects have: this one never does.
+hub_list& all_hubs() {
+    static hub_list& all = *new hub_list;
+    return all;
+}
+
+}  // namespace
+
+void enlist_hub(hub_core& hub) {
+    hub_list& all = all_hubs();
+    const std::lock_guard lock(all.mutex);
+    all.hubs.push_back(&hub);
+}
+
+void strike_off_hub(hub_core& hub) noexcept {
+    hub_list& all = all_hubs();
+    const std::lock_guard lock(all.mutex);
+    all.hubs.erase(std::find(all.hubs.begin(), all.hubs.end(), &hub));
+}
+
+void for_each_hub(void (*visit)(hub_core& hub, void* with), void* with) {
+    hub_list& all = all_hubs();
+    const std::lock_guard lock(all.mutex);
+    for (hub_core* hub : all.hubs) visit(*hub, with);
+}
+
+}  // namespace copse::detail
