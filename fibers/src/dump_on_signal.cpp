@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "dump.hpp"
+#include "fork.hpp"
 #include "hub_core.hpp"
 #include "hub_list.hpp"
 #include "signals_kept_out.hpp"
@@ -77,14 +78,13 @@ bell_rope& take_rope(int signal) {
 
 }  // namespace
 
-class dump_on_signal::bell {
+class dump_on_signal::bell final : detail::fork_watcher {
 public:
     explicit bell(dump_on_signal_options with)
         : with_(std::make_shared<const dump_on_signal_options>(std::move(with))), rope_(take_rope(with_->signal)) {
         try {
             taken_ = std::make_unique<detail::taken_signal>(with_->signal, &ring, "dump_on_signal");
-            const detail::signals_kept_out inherited;
-            listener_ = std::thread([this] { listen(); });
+            begin();
         } catch (...) {
             taken_.reset();
             rope_.in_use = false;
@@ -98,11 +98,27 @@ public:
         taken_.reset();
         ended_.store(true, std::memory_order_release);
         ::sem_post(&rope_.rung);
-        listener_.join();
+        if (listener_.joinable()) listener_.join();
         rope_.in_use = false;
     }
 
 private:
+    void begin() {
+        const detail::signals_kept_out inherited;
+        listener_ = std::thread([this] { listen(); });
+    }
+
+    // Somebody else listens in the child.
+    void in_child() noexcept override {
+        detail::give_up(listener_);
+        ::sem_init(&rope_.rung, 0, 0);
+        try {
+            begin();
+        } catch (const std::system_error&) {
+            detail::write_to_stderr("copse: dump_on_signal: after fork there is no thread for it\n");
+        }
+    }
+
     void listen() noexcept {
         for (;;) {
             while (::sem_wait(&rope_.rung) != 0) {  // EINTR: a debugger

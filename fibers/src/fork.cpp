@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <mutex>
 #include <string>
 
 #include "greenlet_data.hpp"
@@ -17,6 +18,23 @@ namespace copse::detail {
 namespace {
 
 constinit std::atomic<unsigned> forks{0};
+
+// Watchers, and forks themselves: one at a time.
+struct fork_post {
+    std::mutex mutex;
+    ring<fork_watcher> watchers;  // guarded by mutex
+
+    template <class F>
+    void tell_all(F f) {
+        watchers.for_each([&f](const fork_watcher& w) { f(const_cast<fork_watcher&>(w)); });
+    }
+};
+
+// Watchers may end after the static objects have: this one never does.
+fork_post& all_forks() {
+    static fork_post& one = *new fork_post;
+    return one;
+}
 
 /// Decides who stays. Marks what it finds out, so that chains of parents are walked once.
 class survey {
@@ -70,7 +88,10 @@ private:
 
 // Its wait ends without making it ready.
 void take_off_waits(core& c) noexcept {
-    if (wait* w = c.waiting; w != nullptr) w->unlink();
+    wait* const w = c.waiting;
+    if (w == nullptr) return;
+    w->unlink();
+    w->recall = nullptr;
 }
 
 void end_waits(hub_core& hub, core& c) noexcept {
@@ -115,23 +136,37 @@ void go_on_in_child(hub_core& hub) noexcept {
 void watch_for_forks() noexcept {
     static const int done = ::pthread_atfork(
         [] {
-            hold_data_keys();
+            all_forks().mutex.lock();
+            all_forks().tell_all([](fork_watcher& w) { w.before_fork(); });
             if (this_thread.state != nullptr) this_thread.state->before_fork();
         },
         [] {
             if (this_thread.state != nullptr) this_thread.state->after_fork();
-            release_data_keys();
+            all_forks().tell_all([](fork_watcher& w) { w.after_fork(); });
+            all_forks().mutex.unlock();
         },
         [] {
             forks.fetch_add(1, std::memory_order_relaxed);
-            if (this_thread.state != nullptr) this_thread.state->after_fork();
-            release_data_keys();
             if (this_thread.hub != nullptr) go_on_in_child(*this_thread.hub);
+            if (this_thread.state != nullptr) this_thread.state->after_fork();
+            all_forks().tell_all([](fork_watcher& w) { w.after_fork(); });
+            all_forks().tell_all([](fork_watcher& w) { w.in_child(); });
+            all_forks().mutex.unlock();
         });
     must(done == 0, "no memory to watch for forks");
 }
 
 unsigned forks_so_far() noexcept { return forks.load(std::memory_order_relaxed); }
+
+fork_watcher::fork_watcher() {
+    const std::lock_guard held(all_forks().mutex);
+    all_forks().watchers.push_back(*this);
+}
+
+fork_watcher::~fork_watcher() {
+    const std::lock_guard held(all_forks().mutex);
+    unlink();
+}
 
 bool left_behind::has(std::uint64_t id) const noexcept { return std::find(ids_.begin(), ids_.end(), id) != ids_.end(); }
 

@@ -6,9 +6,10 @@
 #pragma once
 
 #include <cstdint>
+#include <new>
 #include <vector>
 
-#include <copse/detail/core.hpp>
+#include <copse/detail/wait.hpp>
 
 namespace copse::detail {
 
@@ -17,9 +18,32 @@ struct fiber_core;
 /// Has fork call us, from the first use of copse in the process on.
 void watch_for_forks() noexcept;
 
-/// How many forks this process is away from the first that used copse. What keeps threads of its own compares: they are
-/// not there any more in a child.
+/// How many forks this process is away from the first that used copse.
 unsigned forks_so_far() noexcept;
+
+/// What has threads or mutexes of its own, which a fork would split: told of each fork while it lives.
+class fork_watcher : public wait_link {
+public:
+    fork_watcher();
+    fork_watcher(const fork_watcher&) = delete;
+    fork_watcher& operator=(const fork_watcher&) = delete;
+
+    /// Takes the mutexes. Those of several watchers are taken in the order in which they were made.
+    virtual void before_fork() noexcept {}
+    /// Lets go of them, in parent and child.
+    virtual void after_fork() noexcept {}
+    /// Then, in the child alone, where all threads but the caller's are gone, whatever they were doing.
+    virtual void in_child() noexcept {}
+
+protected:
+    ~fork_watcher();
+};
+
+/// In a child: gives up an object that a thread may have been using which is not there any more. It is not ended.
+template <class T>
+void give_up(T& split) noexcept {
+    ::new (static_cast<void*>(&split)) T();
+}
 
 /// Who was left behind by the forks that led to this process, on this thread.
 class left_behind {

@@ -6,6 +6,7 @@
 
 #include <copse/detail/wait.hpp>
 
+#include "fork.hpp"
 #include "thread_state.hpp"
 
 namespace copse::detail {
@@ -13,7 +14,7 @@ namespace copse::detail {
 namespace {
 
 // Who has which index. Keys may be static objects of every thread, and of programs that end: so this one never does.
-class key_registry {
+class key_registry final : fork_watcher {
 public:
     static key_registry& get() {
         static key_registry& all = *new key_registry;
@@ -39,8 +40,8 @@ public:
         free_.push_back(key.index);
     }
 
-    void hold() noexcept { mutex_.lock(); }
-    void release() noexcept { mutex_.unlock(); }
+    void before_fork() noexcept override { mutex_.lock(); }
+    void after_fork() noexcept override { mutex_.unlock(); }
 
     void drop_ended(context_values& values) {
         const std::lock_guard lock(mutex_);
@@ -81,10 +82,6 @@ std::shared_ptr<context_values> copy_of(const std::shared_ptr<const context_valu
 }
 
 }  // namespace
-
-void hold_data_keys() noexcept { key_registry::get().hold(); }
-
-void release_data_keys() noexcept { key_registry::get().release(); }
 
 data_key::data_key() { key_registry::get().enter(*this); }
 

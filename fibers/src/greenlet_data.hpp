@@ -10,10 +10,6 @@ namespace copse::detail {
 /// What a fiber gets of its spawner's: null, or the inheritable values, shared.
 std::unique_ptr<greenlet_data> inherited_data(const greenlet_data& of_spawner);
 
-/// No thread gives out or takes back a key while the process forks.
-void hold_data_keys() noexcept;
-void release_data_keys() noexcept;
-
 /// Out of line: ends all values of `c`, also those that the ending of others makes.
 void end_all_data(core& c) noexcept;
 

@@ -434,9 +434,14 @@ void hub_core::renew_in_child() noexcept {
     posted_.store(nullptr, std::memory_order_relaxed);
     sleeping_.store(false, std::memory_order_relaxed);
     undertaker_ = false;
+    shared_waits = 0;
+    promised_wakes_.store(0, std::memory_order_relaxed);
+    auto fresh = std::make_shared<hub_door>();
+    fresh->hub = this;
+    fresh->mutex.lock();  // as the one before was: after_fork lets go of it
     door_->hub = nullptr;
-    door_ = std::make_shared<hub_door>();
-    door_->hub = this;
+    door_->mutex.unlock();
+    door_ = std::move(fresh);
     driver_->abandon_in_child();
 }
 

@@ -4,11 +4,19 @@
 #include <mutex>
 #include <vector>
 
+#include "fork.hpp"
+
 namespace copse::detail {
 
 namespace {
 
-struct hub_list {
+struct hub_list final : fork_watcher {
+    void before_fork() noexcept override { mutex.lock(); }
+    void after_fork() noexcept override { mutex.unlock(); }
+    void in_child() noexcept override {
+        std::erase_if(hubs, [](const hub_core* hub) { return hub != this_thread.hub; });
+    }
+
     std::mutex mutex;
     std::vector<hub_core*> hubs;  // guarded by mutex
 };

@@ -61,6 +61,12 @@ std::optional<stall_report> hub_watch::look(std::chrono::nanoseconds now) {
     return count(passed, limit_) ? std::optional(describe(true)) : std::nullopt;
 }
 
+void hub_watch::forget() noexcept {
+    be_well();
+    last_look_.reset();
+    answered_.store(asked_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+}
+
 void hub_watch::be_well() noexcept {
     steps_.reset();
     held_ = std::chrono::nanoseconds::zero();

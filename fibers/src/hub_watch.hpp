@@ -35,6 +35,9 @@ public:
     /// One look, at `now`. Returns what is to be reported, once for each time that the hub is held too long.
     std::optional<stall_report> look(std::chrono::nanoseconds now);
 
+    /// As if it had never looked. Nobody looks meanwhile, and no answer is awaited.
+    void forget() noexcept;
+
     /// In the signal handler: notes where the thread is. False: nobody has asked.
     bool answer() noexcept;
 

@@ -62,6 +62,10 @@ void shared_wait::leave() noexcept {
     --of_.due_;
 }
 
+std::mutex* shared_wait::mutex_of(const wait& w) noexcept {
+    return w.recall == &take_back ? &static_cast<const shared_wait&>(w).of_.mutex_ : nullptr;
+}
+
 bool shared_wait::take_back(wait& w) noexcept {
     auto& self = static_cast<shared_wait&>(w);
     const std::lock_guard held(self.of_.mutex_);

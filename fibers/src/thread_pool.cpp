@@ -13,6 +13,7 @@
 
 #include <copse/shared/semaphore.hpp>
 
+#include "fork.hpp"
 #include "hub_core.hpp"
 #include "signals_kept_out.hpp"
 
@@ -162,7 +163,10 @@ void pool_threads::work() noexcept {
         auto task = std::move(tasks_.front());
         tasks_.pop_front();
         lock.unlock();
+        const unsigned forks = forks_so_far();
         task->run();
+        if (forks_so_far() != forks)
+            std::exit(EXIT_SUCCESS);  // the task has forked: there is nobody to bring it back to
         places_.release();
         bring_back(std::move(task));
         lock.lock();
@@ -196,18 +200,35 @@ void pool_threads::end() noexcept {
 
 }  // namespace detail
 
+// In the child of a fork there are none of its threads, and nobody who waits for them: it begins anew.
+class thread_pool::inside final : detail::fork_watcher {
+public:
+    explicit inside(const thread_pool_options& with) : with_(with) {}
+
+    detail::pool_threads& threads() const noexcept { return *threads_; }
+
+private:
+    void in_child() noexcept override {
+        detail::give_up(threads_);
+        threads_ = std::make_shared<detail::pool_threads>(with_);
+    }
+
+    const thread_pool_options with_;
+    std::shared_ptr<detail::pool_threads> threads_ = std::make_shared<detail::pool_threads>(with_);  // shared with them
+};
+
 thread_pool::thread_pool(const thread_pool_options& with) {
     if (with.threads == 0) throw std::invalid_argument("thread_pool: without threads nothing would ever run");
-    threads_ = std::make_shared<detail::pool_threads>(with);
+    inside_ = std::make_unique<inside>(with);
 }
 
-thread_pool::~thread_pool() { threads_->end(); }
+thread_pool::~thread_pool() { inside_->threads().end(); }
 
-void thread_pool::run(const std::shared_ptr<detail::thread_task>& task) { threads_->run(task); }
+void thread_pool::run(const std::shared_ptr<detail::thread_task>& task) { inside_->threads().run(task); }
 
-std::size_t thread_pool::size() const { return threads_->size(); }
+std::size_t thread_pool::size() const { return inside_->threads().size(); }
 
-std::size_t thread_pool::queued() const { return threads_->queued(); }
+std::size_t thread_pool::queued() const { return inside_->threads().queued(); }
 
 thread_pool& thread_pool::common() {
     static auto* const all = new thread_pool();  // its threads may run to the very end of the process

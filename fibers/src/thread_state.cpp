@@ -1,5 +1,6 @@
 #include "thread_state.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -7,6 +8,8 @@
 #include <unistd.h>
 
 #include <cxxabi.h>
+
+#include <copse/detail/shared_wait.hpp>
 
 #include "greenlet_data.hpp"
 #include "hub_core.hpp"
@@ -192,7 +195,21 @@ void thread_state::own_hub(std::unique_ptr<hub_core> made) {
     this_thread.hub = hub_.get();
 }
 
+// So that in the child nobody is in the middle of taking one of ours out of its line.
+void thread_state::hold_shared_objects() noexcept {
+    const auto note = [this](const core& c) {
+        std::mutex* const of_object = c.waiting == nullptr ? nullptr : shared_wait::mutex_of(*c.waiting);
+        if (of_object != nullptr) held_for_fork_.push_back(of_object);
+    };
+    note(main);
+    for (const core* c = newest_; c != nullptr; c = c->older) note(*c);
+    std::sort(held_for_fork_.begin(), held_for_fork_.end());
+    held_for_fork_.erase(std::unique(held_for_fork_.begin(), held_for_fork_.end()), held_for_fork_.end());
+    for (std::mutex* m : held_for_fork_) m->lock();
+}
+
 void thread_state::before_fork() noexcept {
+    hold_shared_objects();
     if (hub_ != nullptr) hub_->hold_door();
     mail_.lock();
     if (hub_ != nullptr) hub_->hold_driver();
@@ -202,6 +219,8 @@ void thread_state::after_fork() noexcept {
     if (hub_ != nullptr) hub_->release_driver();
     mail_.unlock();
     if (hub_ != nullptr) hub_->release_door();
+    for (std::mutex* m : held_for_fork_) m->unlock();
+    held_for_fork_.clear();
 }
 
 void thread_state::end_hub() noexcept {

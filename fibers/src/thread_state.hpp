@@ -131,6 +131,7 @@ private:
 
     static thread_state& make();
     void end() noexcept;
+    void hold_shared_objects() noexcept;
     bool unused() const noexcept;
     void end_newest() noexcept;
     void end_hub() noexcept;
@@ -144,6 +145,7 @@ private:
     std::atomic<bool> has_freed_{false};
     std::atomic<bool> exited_{false};
 
+    std::vector<std::mutex*> held_for_fork_;  // of shared objects that greenlets of this thread wait at
     std::mutex mail_;
     std::vector<core*> dropped_;     // guarded by mail_
     std::unique_ptr<hub_core> hub_;  // guarded by mail_ where other threads look

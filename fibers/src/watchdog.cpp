@@ -12,8 +12,10 @@
 #include <mutex>
 #include <ostream>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
 
+#include "fork.hpp"
 #include "hub_core.hpp"
 #include "hub_watch.hpp"
 #include "signals_kept_out.hpp"
@@ -95,7 +97,7 @@ public:
     class tower;
 };
 
-class watchdog::post::tower {
+class watchdog::post::tower final : detail::fork_watcher {
 public:
     static tower& get() {
         static tower& one = *new tower;  // hubs may end after the static objects have
@@ -144,6 +146,30 @@ public:
     }
 
 private:
+    void before_fork() noexcept override { mutex_.lock(); }
+    void after_fork() noexcept override { mutex_.unlock(); }
+
+    // The hub that is left is looked at by a thread of the child's own.
+    void in_child() noexcept override {
+        detail::give_up(changed_);
+        detail::give_up(thread_);
+        reporting_ = nullptr;
+        for (const auto& p : std::exchange(posts_, {})) {
+            if (p->hub != detail::this_thread.hub) {
+                end_use(p->options.signal);
+                p->hub = nullptr;
+            } else {
+                p->watch.forget();
+                posts_.push_back(p);
+            }
+        }
+        try {
+            if (!posts_.empty()) begin();
+        } catch (const std::system_error& e) {
+            std::fprintf(stderr, "copse: watchdog: after fork there is no thread for it: %s\n", e.what());
+        }
+    }
+
     void begin() {
         const detail::signals_kept_out inherited;
         thread_ = std::thread([this, shift = shift_] { look_out(shift); });

@@ -13,6 +13,7 @@
 #include <copse/shared/event.hpp>
 #include <copse/shared/semaphore.hpp>
 
+#include "fork.hpp"
 #include "hub_core.hpp"
 
 namespace copse {
@@ -114,18 +115,40 @@ void crew::join_threads() {
 
 }  // namespace detail
 
+// What the object holds, in parent and child.
+class workers::inside final : detail::fork_watcher {
+public:
+    explicit inside(std::size_t n) : crew(std::make_shared<detail::crew>(n)) {}
+
+    std::shared_ptr<detail::crew> crew;  // shared with the threads
+
+private:
+    void in_child() noexcept override {
+        const std::size_t n = crew->doors.size();
+        detail::give_up(crew);
+        detail::give_up(detail::this_worker.of);  // if it is a worker that forked: its end is nobody's business
+        crew = std::make_shared<detail::crew>(n);
+        for (auto& door : crew->doors) door = std::make_shared<detail::hub_door>();
+        crew->note_failure(std::make_exception_ptr(left_in_parent("workers: fork left them in the parent process")));
+        crew->seen = true;
+        crew->count_ended(n);
+    }
+};
+
+detail::crew& workers::crew() const noexcept { return *inside_->crew; }
+
 workers::workers(const body& f, std::size_t n) {
     if (n == 0) throw std::invalid_argument("workers: without threads nothing would ever run");
     if (f == nullptr) detail::throw_null_callable("workers");
     detail::attend();
     const shield to_the_end;
-    crew_ = std::make_shared<detail::crew>(n);
-    detail::crew& c = *crew_;
+    inside_ = std::make_unique<inside>(n);
+    detail::crew& c = crew();
     std::size_t made = 0;
     try {
         for (; made < n; ++made) {
             c.threads.reserve(n);
-            c.threads.emplace_back([crew = crew_, made, mine = f]() mutable {
+            c.threads.emplace_back([crew = inside_->crew, made, mine = f]() mutable {
                 detail::this_worker.of = crew;
                 const body own = std::move(mine);
                 crew->work(made, own);
@@ -142,7 +165,7 @@ workers::workers(const body& f, std::size_t n) {
 }
 
 workers::~workers() {
-    detail::crew& c = *crew_;
+    detail::crew& c = crew();
     c.stop.request_stop();
     try {
         const shield to_the_end;
@@ -156,8 +179,8 @@ workers::~workers() {
 void workers::join() { join_within(std::chrono::nanoseconds::max()); }
 
 bool workers::join_within(std::chrono::nanoseconds length) {
-    detail::crew& c = *crew_;
-    if (detail::this_worker.of == crew_)
+    detail::crew& c = crew();
+    if (detail::this_worker.of == inside_->crew)
         throw self_deadlock("workers: joined by one of them, which would wait for itself");
     if (!c.over.wait_for(length)) return false;
     c.join_threads();
@@ -169,17 +192,17 @@ bool workers::join_within(std::chrono::nanoseconds length) {
     std::rethrow_exception(thrown);
 }
 
-bool workers::request_stop() noexcept { return crew_->stop.request_stop(); }
+bool workers::request_stop() noexcept { return crew().stop.request_stop(); }
 
-bool workers::stop_requested() const noexcept { return crew_->stop.stop_requested(); }
+bool workers::stop_requested() const noexcept { return crew().stop.stop_requested(); }
 
-std::size_t workers::size() const noexcept { return crew_->doors.size(); }
+std::size_t workers::size() const noexcept { return crew().doors.size(); }
 
 hub_handle workers::hub(std::size_t i) const {
     if (i >= size()) {
         throw std::out_of_range("workers: there is no number " + std::to_string(i) + " of " + std::to_string(size()));
     }
-    return hub_handle::through(crew_->doors[i]);
+    return hub_handle::through(crew().doors[i]);
 }
 
 }  // namespace copse

@@ -4,16 +4,21 @@
 #include "sanitizer.hpp"
 
 #include <copse/fibers.hpp>
+#include <copse/shared.hpp>
 
 #include <gtest/gtest.h>
 
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
 #include <functional>
+#include <memory>
 #include <shared_mutex>
+#include <string>
+#include <string_view>
 #include <thread>
 
 using namespace std::chrono_literals;
@@ -333,4 +338,133 @@ TEST_F(Fork, Fault_FK02_WhileAnotherThreadHoldsOurLocks) {
     stop = true;
     poster.join();
     copse::hub::current().run_until_idle();
+}
+
+TEST_F(Fork, Fault_DN10_ThreadPoolWorksInTheChild) {
+    copse::thread_pool pool({.threads = 1});
+    EXPECT_EQ(pool.apply([] { return 1; }), 1);  // its thread is there, and idle
+    std::atomic<bool> go{false};
+    auto waiting = copse::spawn([&] {
+        pool.apply([&go] {
+            while (!go) std::this_thread::yield();
+        });
+    });
+    copse::yield();
+    auto in_line = copse::spawn([&] { return pool.apply([] { return 2; }); });
+    copse::yield();
+    in_child_of_fiber([&] {
+        EXPECT_EQ(pool.queued(), 0U);
+        EXPECT_EQ(pool.apply([] { return 3; }), 3);
+        EXPECT_EQ(copse::blocking([] { return 4; }), 4);
+        copse::thread_pool().apply([] {});  // and may end
+    });
+    go = true;
+    waiting.join();
+    EXPECT_EQ(in_line.get(), 2);
+}
+
+TEST_F(Fork, Fault_FK02_FromAThreadOfAPoolEndsTheChildWithTheFunction) {
+    const pid_t child = copse::blocking([] { return ::fork(); });
+    ASSERT_GT(child, 0) << "the child has nobody to return it to";
+    int status = -1;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+}
+
+TEST_F(Fork, WorkersAreTheParents) {
+    copse::shared::event end;
+    copse::workers two(2, [&](std::size_t) { end.wait(); });
+    in_child([&] {
+        EXPECT_THROW(two.join(), copse::left_in_parent);
+        EXPECT_TRUE(two.hub(0).expired());
+        copse::workers mine(1, [&](std::size_t) { log("mine"); });
+        mine.join();
+        EXPECT_EQ(log.text(), "mine");
+    });
+    end.set();
+    two.join();
+}
+
+TEST_F(Fork, WorkersMayEndInTheChild) {
+    copse::shared::event end;
+    auto two = std::make_unique<copse::workers>(2, [&](std::size_t) { end.wait(); });
+    in_child([&] { two.reset(); });
+    end.set();
+    two->join();
+}
+
+TEST_F(Fork, SharedObjectsHandNothingToWhoIsNotThere) {
+    copse::shared::semaphore permits(0);
+    copse::shared::queue<int> items(1);
+    auto wants_permit = copse::spawn([&] { permits.acquire(); });
+    auto wants_item = copse::spawn([&] { return items.get(); });
+    copse::yield();
+    in_child_of_fiber([&] {
+        permits.release();
+        EXPECT_TRUE(permits.try_acquire());
+        items.put(7);
+        EXPECT_EQ(items.try_get(), 7);
+        copse::event never;
+        EXPECT_THROW(never.wait(), copse::would_block_forever) << "those who waited for other threads are gone";
+    });
+    permits.release();
+    items.put(8);
+    wants_permit.join();
+    EXPECT_EQ(wants_item.get(), 8);
+}
+
+// The other thread takes the mutex of the object all the time.
+TEST_F(Fork, SharedObjectsThatAreInUseMeanwhile) {
+    copse::shared::semaphore permits(0);
+    auto waiting = copse::spawn([&] { permits.acquire(); });
+    copse::yield();
+    std::atomic<bool> stop{false};
+    std::thread other([&] {
+        while (!stop) permits.try_acquire();
+    });
+    for (int i = 0; i < 100; ++i) {
+        in_child([&] {
+            permits.release();
+            EXPECT_TRUE(permits.try_acquire());
+        });
+    }
+    stop = true;
+    other.join();
+    permits.release();
+    waiting.join();
+}
+
+TEST_F(Fork, WatchdogWatchesTheChild) {
+    std::atomic<int> reports{0};
+    const copse::watchdog guard({.limit = 20ms, .report = [&](const copse::stall_report&) { ++reports; }});
+    in_child([&] {
+        while (reports == 0) std::this_thread::yield();
+    });
+}
+
+TEST_F(Fork, WatchdogAndDumpMayEndInTheChild) {
+    auto guard = std::make_unique<copse::watchdog>(copse::watchdog_options{.limit = 10s});
+    auto dumps = std::make_unique<copse::dump_on_signal>();
+    in_child([&] {
+        guard.reset();
+        dumps.reset();
+    });
+}
+
+TEST_F(Fork, DumpOnSignalAnswersInTheChild) {
+    std::string text;
+    const copse::dump_on_signal dumps({.report = [&](std::string_view said) { text = said; }});
+    auto parked = copse::spawn({.name = "left"}, [] { copse::sleep(1ms); });
+    copse::yield();
+    in_child([&] {
+        const copse::hub_handle awake = copse::hub::current().handle();
+        ::raise(SIGQUIT);
+        auto mine = copse::spawn({.name = "mine"}, [&] {
+            while (text.empty()) copse::yield();
+        });
+        mine.join();
+        EXPECT_NE(text.find("\"mine\""), std::string::npos) << text;
+        EXPECT_EQ(text.find("\"left\""), std::string::npos) << text;
+    });
+    parked.join();
 }

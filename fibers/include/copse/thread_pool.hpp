@@ -159,9 +159,11 @@ public:
     static thread_pool& common();
 
 private:
+    class inside;
+
     void run(const std::shared_ptr<detail::thread_task>& task);
 
-    std::shared_ptr<detail::pool_threads> threads_;  // shared with them
+    std::unique_ptr<inside> inside_;
 };
 
 /// Calls `f` on a thread of `thread_pool::common()`: for what would block all fibers of this one.

@@ -39,7 +39,8 @@ concept worker_body = std::copy_constructible<F> &&
 /// asks all workers to stop; `join` throws what was thrown first, all else goes to the error handler of the worker's
 /// thread. greenlet_exit ends it quietly.
 ///
-/// Any thread may use it; who joins is a greenlet that may park.
+/// Any thread may use it; who joins is a greenlet that may park. In the child of a fork the threads are not there: `join`
+/// throws left_in_parent.
 class workers {
 public:
     /// Starts n threads and calls `f(i)`, or `f(i, stop)` with a std::stop_token, on each; i counts from 0, and each has a
@@ -99,9 +100,12 @@ private:
         }
     }
 
-    bool join_within(std::chrono::nanoseconds length);
+    class inside;
 
-    std::shared_ptr<detail::crew> crew_;  // shared with the threads
+    bool join_within(std::chrono::nanoseconds length);
+    detail::crew& crew() const noexcept;
+
+    std::unique_ptr<inside> inside_;
 };
 
 }  // namespace copse

@@ -114,6 +114,9 @@ public:
     /// With the object's mutex held, by the waiter that has come back: it does not look at the object again.
     void leave() noexcept;
 
+    /// The mutex of the object that `w` waits at; null if it is no such wait, or ended.
+    static std::mutex* mutex_of(const wait& w) noexcept;
+
 private:
     friend struct hub_core;
 
