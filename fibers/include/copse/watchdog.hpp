@@ -36,7 +36,8 @@ struct watchdog_options {
     /// Called on the watchdog's thread, once for each time that somebody holds the hub too long. It must not wait for that hub,
     /// nor end the watchdog; what it throws goes to stderr. Empty: the report is written to stderr, at once.
     std::function<void(const stall_report&)> report{};
-    /// Sent to the thread of a hub that takes no turn, to see where it is.
+    /// Sent to the thread of a hub that takes no turn, to see where it is. Best one that does nothing where it is not handled:
+    /// a thread that blocks it may come to it after the watchdog has ended.
     int signal = SIGURG;
 };
 
@@ -55,7 +56,7 @@ struct watchdog_options {
 /// fiber that blocks its thread in one. A signal that is not ours goes on to whoever handled it before. A fiber that only
 /// switches by hand holds the hub, whoever it switches to.
 ///
-/// Made and ended on the hub's thread; its end waits for a report that is being made.
+/// Made and ended on the hub's thread; its end waits for a report that is being made. The child of a fork is not watched.
 /// Cost:    nothing on any switch. A signal and a walk up the stack a look, while the hub takes no turn.
 class watchdog {
 public:
