@@ -1,5 +1,6 @@
 // A fiber that blocks its thread is reported on stderr, while it does.
 // expect-exit: 0
+// tsan: skip
 // expect-stderr: ^copse: watchdog: fiber #\d+ "blocker" has held the hub for \d+ ms, spawned at .*hub_watchdog_reports.cpp:\d+$
 // expect-stderr: ^  at 0x[0-9a-f]+.*$
 // expect-stdout: ^over$

@@ -129,8 +129,8 @@ public:
     ///     |-- fiber #3 "reader" parked in queue get 0x7ffd… for 250 ms, spawned at server.cpp:41 by #1, stack 8 of 256 KiB
     ///     `-- fiber #4 "writer" parked in mutex 0x7ffd… held by fiber #3 "reader" for 3 ms, spawned at server.cpp:44 by #1, …
     ///
-    /// All of it is of one moment: whatever writing to `out` does, it is done last. With backtraces, functions have names unless
-    /// the program is stripped; addr2line knows their lines.
+    /// All of it is of one moment: whatever writing to `out` does, it is done last. With backtraces, functions have names
+    /// unless the program is stripped; addr2line knows their lines.
     /// Throws:  std::bad_alloc; what `out` throws.
     /// Cost:    linear; see dump_options.
     void dump(std::ostream& out, const dump_options& with = {}) const;

@@ -33,10 +33,11 @@ std::ostream& operator<<(std::ostream& out, const stall_report& stall);
 
 struct watchdog_options {
     std::chrono::nanoseconds limit = std::chrono::milliseconds(100);
-    /// Called on the watchdog's thread, once for each time that somebody holds the hub too long. It must not wait for that hub,
-    /// nor end the watchdog; what it throws goes to stderr. Empty: the report is written to stderr, at once.
+    /// Called on the watchdog's thread, once for each time that somebody holds the hub too long. It must not wait for that
+    /// hub, nor end the watchdog; what it throws goes to stderr. Empty: the report is written to stderr, at once.
     std::function<void(const stall_report&)> report{};
-    /// Sent to the thread of a hub that takes no turn, to see where it is.
+    /// Sent to the thread of a hub that takes no turn, to see where it is. Best one that does nothing where it is not handled:
+    /// a thread that blocks it may come to it after the watchdog has ended.
     int signal = SIGURG;
 };
 
@@ -46,22 +47,22 @@ struct watchdog_options {
 ///     copse::watchdog guard({.limit = 50ms});
 ///     serve();
 ///
-/// How: one thread for all hubs of the process looks at each every quarter of its limit. A hub that has taken a turn since, or is
-/// asleep, is well. To any other's thread it sends the signal, whose handler notes how many dispatches there were, who runs and
-/// where; if the next look finds the same dispatch, that time counts. Time in which the process was stopped does not. A thread
-/// that does not answer for a second on top is reported as such.
+/// How: one thread for all hubs of the process looks at each every quarter of its limit. A hub that has taken a turn since,
+/// or is asleep, is well. To any other's thread it sends the signal, whose handler notes how many dispatches there were, who
+/// runs and where; if the next look finds the same dispatch, that time counts. Time in which the process was stopped does
+/// not. A thread that does not answer for a second on top is reported as such.
 ///
 /// The signal may end a blocking call that is never restarted (poll, epoll_wait, nanosleep; see signal(7)) with EINTR, in a
 /// fiber that blocks its thread in one. A signal that is not ours goes on to whoever handled it before. A fiber that only
 /// switches by hand holds the hub, whoever it switches to.
 ///
-/// Made and ended on the hub's thread; its end waits for a report that is being made.
+/// Made and ended on the hub's thread; its end waits for a report that is being made. The child of a fork is not watched.
 /// Cost:    nothing on any switch. A signal and a walk up the stack a look, while the hub takes no turn.
 class watchdog {
 public:
     watchdog() : watchdog(watchdog_options()) {}
-    /// Throws:  std::invalid_argument if `limit` is not positive, or the signal cannot be handled; concurrent_use if this hub is
-    ///          watched already; thread_exited.
+    /// Throws:  std::invalid_argument if `limit` is not positive, or the signal cannot be handled; concurrent_use if this hub
+    ///          is watched already; thread_exited.
     explicit watchdog(watchdog_options with);
     ~watchdog();
     watchdog(const watchdog&) = delete;
