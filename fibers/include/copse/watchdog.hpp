@@ -56,7 +56,7 @@ struct watchdog_options {
 /// fiber that blocks its thread in one. A signal that is not ours goes on to whoever handled it before. A fiber that only
 /// switches by hand holds the hub, whoever it switches to.
 ///
-/// Made and ended on the hub's thread; its end waits for a report that is being made. The child of a fork is not watched.
+/// Made and ended on the hub's thread; its end waits for a report that is being made. In the child of a fork the hub that goes on is watched by a thread of its own.
 /// Cost:    nothing on any switch. A signal and a walk up the stack a look, while the hub takes no turn.
 class watchdog {
 public:
