@@ -1,5 +1,5 @@
-// The explorer itself: how many orders there are, what it finds in what is broken on purpose, that its line repeats it, and what it
-// refuses. SC08.
+// The explorer itself: how many orders there are, what it finds in what is broken on purpose, that its line repeats it, and
+// what it refuses. SC08.
 
 #include <copse/explore.hpp>
 #include <copse/fibers.hpp>
