@@ -59,8 +59,8 @@ struct no_completion {
 ///
 /// Waiting acquires nothing. A participant that is killed while it waits (or times out) **has arrived all the same**: the
 /// phase ends without it, and the next one still expects it. A fiber that may be killed should give up its place on the way
-/// out, or the others wait for ever: by `drop` with its token if it has arrived, which does not count it twice; else by
-/// `arrive_and_drop`. There is no broken state.
+/// out, or the others wait for ever: by `drop` with the token of its `arrive`, which does not count it twice; if it has not
+/// arrived by `arrive_and_drop`. There is no broken state.
 ///
 /// The completion function must not throw. It may park; kills of the greenlet that calls it are kept back meanwhile, and
 /// further arrivals are refused until it has returned. Owner thread only. Ending a barrier while fibers wait aborts with a
