@@ -99,6 +99,40 @@ TEST_F(ExploreSets, SlotsOfAPool) {
     });
 }
 
+// Who is killed while it waits for a slot takes along what it would have spawned, unstarted.
+TEST_F(ExploreSets, WhoGivesUpWaitingForASlot) {
+    explore_all("pool_give_up", [](exploration& run) {
+        copse::pool workers(1);
+        const auto spawn_one = [&](auto spawn_it) {
+            bool ran = false;
+            bool spawned = false;
+            const at_end judge([&] { run.check(spawned || !ran, "what was not spawned does not run"); });
+            try {
+                spawned = spawn_it([&ran] { ran = true; });
+                workers.join();
+            } catch (...) {
+                const copse::shield keep;
+                workers.join();
+                throw;
+            }
+        };
+        const auto a = spawn([&] {
+            const auto held = workers.spawn([] { yield(); });
+            held.join();
+        });
+        const auto b = spawn([&] {
+            spawn_one([&](auto f) {
+                workers.spawn(f);
+                return true;
+            });
+        });
+        const auto c = spawn([&] { spawn_one([&](auto f) { return workers.spawn_for(1ms, f).has_value(); }); });
+        copse::join_all(a, b, c);
+        workers.join();
+        run.check(workers.free_count() == 1 && workers.queued() == 0 && workers.empty(), "the slot is back");
+    });
+}
+
 TEST_F(ExploreSets, APoolThatIsKilled) {
     explore_all("pool_kill",
                 [](exploration& run) {
