@@ -233,7 +233,7 @@ TEST_F(ExploreSets, ResultsOneByOne) {
             int sum = 0;
             std::vector<int> ordered;
             const auto a = spawn([&] {
-                auto results = workers.imap(numbers, twice);
+                auto results = workers.imap({.bound = 2}, numbers, twice);
                 while (const auto n = results.next()) ordered.push_back(*n);
             });
             const auto b = spawn([&] {
@@ -248,6 +248,35 @@ TEST_F(ExploreSets, ResultsOneByOne) {
             run.check(run.interfered() || (ordered == std::vector<int>{2, 4, 6} && sum != 0), "all results come");
         },
         {.limit = 10'000});
+}
+
+// Who comes in while a kill waits for the set to be empty is asked to end as well, and never starts.
+TEST_F(ExploreSets, MembersThatComeDuringAKill) {
+    explore_all("group_kill_spawn", [](exploration& run) {
+        copse::group all;
+        bool killing = false;
+        bool late = false;
+        all.spawn([&] {
+            try {
+                copse::sleep(1h);
+            } catch (...) {
+                if (killing) all.spawn([&late] { late = true; });
+                throw;
+            }
+        });
+        const auto killer = spawn([&] {
+            killing = true;
+            const at_end over([&killing] { killing = false; });
+            all.kill();
+        });
+        const auto other = spawn([&] {
+            yield();
+            all.spawn([] { yield(); });
+        });
+        copse::join_all(killer, other);
+        all.join();
+        run.check(!late || run.interfered(), "who comes during a kill does not start");
+    });
 }
 
 // ---- nurseries
@@ -320,6 +349,35 @@ TEST_F(ExploreSets, ANurseryWithAFailure) {
                     run.check(mine == 0, "nobody is left");
                 },
                 {.deadlines = false});
+}
+
+// A child fails just when the body ends: what was meant for the body is not thrown at the parent later.
+TEST_F(ExploreSets, AFailureAtTheEndOfTheBody) {
+    explore_all("nursery_late_failure", [](exploration& run) {
+        const copse_test::error_recorder errors;
+        int failures = 0;
+        int after = 0;
+        copse::semaphore s(0);
+        const auto a = spawn([&] {
+            try {
+                copse::with_nursery([&](copse::nursery& n) {
+                    n.spawn([&] {
+                        s.release();
+                        throw std::runtime_error("it fails");
+                    });
+                    s.try_acquire_for(1h);  // keeps what it was given: what is thrown at it then comes at its next wait
+                });
+            } catch (const std::runtime_error&) {
+                ++failures;
+            }
+            yield();
+            ++after;
+        });
+        const auto b = spawn([] { yield(); });
+        copse::join_all(a, b);
+        (void)a.exception();
+        run.check(run.interfered() || (failures == 1 && after == 1), "the parent hears of it once, and goes on");
+    });
 }
 
 TEST_F(ExploreSets, NurseriesInside) {
