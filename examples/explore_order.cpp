@@ -1,6 +1,7 @@
-// Two fibers take money from one account. Each looks first whether there is enough, but between the look and the act it lets
-// others run; in the order in which everybody tries it out, nothing goes wrong. Exploring runs it in every order, finds the one
-// in which it does, and says how to repeat that. The second version holds a lock, and is right in all of them, kills included.
+// Two fibers take money from one account. Each looks first whether there is enough, but between the look and the act it
+// lets others run; in the order in which everybody tries it out, nothing goes wrong. Exploring runs it in every order,
+// finds the one in which it does, and says how to repeat that. The second version holds a lock, and is right in all of
+// them, kills included.
 //
 //     explore_order
 #include <copse/explore.hpp>

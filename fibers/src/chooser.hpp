@@ -9,14 +9,15 @@
 
 namespace copse::detail {
 
-/// Asked by the hub in its turn, with every dispatch a turn of its own. Must not park, switch or throw; may make greenlets ready.
+/// Asked by the hub in its turn, with every dispatch a turn of its own. Must not park, switch or throw; may make greenlets
+/// ready.
 class chooser {
 public:
     chooser(const chooser&) = delete;
     chooser& operator=(const chooser&) = delete;
 
-    /// Returns: which of so many, more than one, counted from 0: ready greenlets in the order in which they came, or cases of a
-    /// select.
+    /// Returns: which of so many, more than one, counted from 0: ready greenlets in the order in which they came, or cases
+    /// of a select.
     virtual std::size_t pick(std::size_t of) noexcept = 0;
 
     /// Before somebody is picked, and before the hub sleeps: the moment to interfere with who is parked.

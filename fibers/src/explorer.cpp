@@ -216,40 +216,44 @@ void explorer::apply(std::uint32_t taken, const alternatives& of) noexcept {
         if (telling_) add_to_story("the next deadline");
         return hub_.pass_next_deadline();
     }
-    std::uint32_t kills = taken;
-    std::uint32_t timeouts = taken > of.kills ? taken - of.kills : 0;
-    if (timeouts != 0) kills = 0;
+    const bool kills = taken <= of.kills;
+    std::uint32_t left = kills ? taken : taken - of.kills;
     fiber_core* victim = nullptr;
-    for_each_parked(
-        [&](fiber_core& f) {
-            if (kills != 0 && --kills == 0) victim = &f;
-        },
-        [&](fiber_core& f) {
-            if (timeouts != 0 && --timeouts == 0) victim = &f;
-        });
-    taken > of.kills ? time_out(*victim) : kill(*victim);
+    const auto count = [&](fiber_core& f) {
+        if (--left == 0) victim = &f;
+    };
+    const auto pass = [](fiber_core&) {};
+    kills ? for_each_parked(count, pass) : for_each_parked(pass, count);
+    kills ? kill(*victim) : time_out(*victim);
 }
 
 void explorer::chosen(ready_node& next) noexcept {
-    if (++dispatches_ == rules_.max_dispatches) {
+    note_dispatch();
+    if (!is_greenlet(next)) return;
+    core& c = static_cast<core&>(next);
+    if (&c == helper_) return;
+    if (telling_) add_to_story(label(c));
+    if (c.is(trait_fiber) && may_interfere()) interfere_with(static_cast<fiber_core&>(c));
+}
+
+void explorer::note_dispatch() noexcept {
+    ++dispatches_;
+    if (dispatches_ == rules_.max_dispatches) {
         fail("it has not come to an end after " + std::to_string(dispatches_) + " dispatches", nullptr);
         end_all();
     } else if (dispatches_ / 2 == rules_.max_dispatches) {
         interrupt_main();
     }
-    if (!is_greenlet(next)) return;
-    core& c = static_cast<core&>(next);
-    if (telling_ && &c != helper_) add_to_story(label(c));
-    if (!c.is(trait_fiber) || &c == helper_ || !may_interfere()) return;
-    auto& f = static_cast<fiber_core&>(c);
+}
+
+// It is about to go on, or to start.
+void explorer::interfere_with(fiber_core& f) noexcept {
     alternatives of{.interfering = true};
     of.kills = may_kill(f) ? 1 : 0;
     of.timeouts = rules_.timeouts && f.has_started() ? 1 : 0;
     of.count = 1 + of.kills + of.timeouts;
     if (of.count == 1) return;
-    const std::uint32_t taken = choices_->take(of);
-    if (taken == 0) return;
-    taken > of.kills ? time_out(f) : kill(f);
+    if (const std::uint32_t taken = choices_->take(of); taken != 0) taken > of.kills ? time_out(f) : kill(f);
 }
 
 void explorer::kill(fiber_core& f) noexcept {
@@ -257,8 +261,7 @@ void explorer::kill(fiber_core& f) noexcept {
     killed_ = true;
     if (telling_) add_to_story("kill " + label(f));
     if (f.has_started()) return request_end(f);
-    call_first(
-        [this, held = handle_access::share(f)] { request_end(static_cast<fiber_core&>(handle_access::of(held))); });
+    call_first([held = handle_access::share(f)] { request_end(static_cast<fiber_core&>(handle_access::of(held))); });
 }
 
 // In a fiber: the end of one that has not started runs destructors of the user's, which may park.

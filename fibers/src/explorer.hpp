@@ -65,12 +65,6 @@ public:
     bool stuck() noexcept override;
 
 private:
-    struct found {
-        alternatives of;
-        fiber_core* kill = nullptr;
-        fiber_core* time_out = nullptr;
-    };
-
     void begin(choices& by);
     void call(const scenario& scene);
     void settle();
@@ -87,6 +81,8 @@ private:
     template <class Kill, class TimeOut>
     void for_each_parked(Kill kill, TimeOut time_out) noexcept;
     void apply(std::uint32_t taken, const alternatives& of) noexcept;
+    void note_dispatch() noexcept;
+    void interfere_with(fiber_core& f) noexcept;
     void kill(fiber_core& f) noexcept;
     void time_out(fiber_core& f) noexcept;
     void add_to_story(const std::string& what);

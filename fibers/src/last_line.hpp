@@ -10,8 +10,8 @@
 
 namespace copse::detail {
 
-/// While one lives, a signal that ends the process and was raised by this thread first writes `beginning` and the choices so far
-/// to stderr. What handled it before comes next.
+/// While one lives, a signal that ends the process and was raised by this thread first writes `beginning` and the choices
+/// so far to stderr. What handled it before comes next.
 class last_line {
 public:
     /// `told` null: `beginning` is all.

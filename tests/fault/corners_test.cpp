@@ -340,7 +340,7 @@ TEST_F(Corner, AnImapWhoseReaderIsKilledBeforeItRunsEnds) {
         const std::vector<int> numbers = {1};
         std::size_t got = 0;
         const auto consumer = spawn([&] {
-            auto results = workers.imap(numbers, [](int n) { return n; });
+            auto results = workers.imap({.bound = 1}, numbers, [](int n) { return n; });
             try {
                 while (results.next()) ++got;
             } catch (const copse::fiber_killed&) {  // the task was

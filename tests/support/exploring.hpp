@@ -1,6 +1,7 @@
 #pragma once
 
-/// A fixture for scenarios that are run in every order, and with everything that may come in between; and what they keep account by.
+/// A fixture for scenarios that are run in every order, and with everything that may come in between; and what they keep
+/// account by.
 
 #include "hub_test.hpp"
 #include "sanitizer.hpp"
@@ -35,8 +36,8 @@ public:
 
 inline testing::Environment* const told_at_the_end = testing::AddGlobalTestEnvironment(new executions);
 
-/// Executions at most, of each kind of exploration. Sanitizers get a share; COPSE_EFFORT=20 in the environment makes it that many
-/// times as many.
+/// Executions at most, of each kind of exploration. Sanitizers get a share; COPSE_EFFORT=20 in the environment makes it
+/// that many times as many.
 inline std::size_t effort(std::size_t wanted) {
     static const std::size_t times = [] {
         const char* const text = std::getenv("COPSE_EFFORT");  // NOLINT(concurrency-mt-unsafe): read only
@@ -55,7 +56,8 @@ protected:
         bool deadlines = true;  // not where main looks after those who wait in vain by one
     };
 
-    /// In every order: by itself, with a kill, with a timeout, with a deadline that comes early; then by seeds with several of them.
+    /// In every order: by itself, with a kill, with a timeout, with a deadline that comes early; then by seeds with several
+    /// of them.
     void explore_all(const std::string& name, const copse::scenario& scene, const bounds& b) {
         explore({.name = name, .limit = effort(b.limit)}, scene);
         if (b.deadlines) explore({.name = name + ".deadline", .deadlines = true, .limit = effort(b.limit)}, scene);
@@ -171,6 +173,16 @@ private:
     std::size_t kept_ = 0;
     std::vector<int> got_;
 };
+
+/// A queue of a kind that has a capacity, or a channel, which has none.
+template <class Queue>
+std::unique_ptr<Queue> make_queue([[maybe_unused]] std::size_t capacity) {
+    if constexpr (std::is_constructible_v<Queue, std::size_t>) {
+        return std::make_unique<Queue>(capacity);
+    } else {
+        return std::make_unique<Queue>();
+    }
+}
 
 /// So many are inside at a time, at most.
 class room {

@@ -1,5 +1,5 @@
-// Where several things meet, in every order: items that cannot be moved, destructors that wait, timeouts around sets of fibers, waits
-// for several things, kills with exceptions. KL09, KL12, QU10, QU12, SY24; decisions 3 to 5.
+// Where several things meet, in every order: items that cannot be moved, destructors that wait, timeouts around sets of
+// fibers, waits for several things, kills with exceptions. KL09, KL12, QU10, QU12, SY24; decisions 3 to 5.
 
 #include <copse/fibers.hpp>
 
@@ -22,6 +22,7 @@ using copse::spawn;
 using copse::yield;
 using copse_test::at_end;
 using copse_test::fragile;
+using copse_test::make_queue;
 using namespace std::chrono_literals;
 
 namespace {
@@ -38,13 +39,7 @@ protected:
 template <class Queue>
 copse::scenario clumsy(std::size_t capacity) {
     return [capacity](exploration& run) {
-        auto q = [capacity] {
-            if constexpr (std::is_constructible_v<Queue, std::size_t>) {
-                return std::make_unique<Queue>(capacity);
-            } else {
-                return std::make_unique<Queue>();
-            }
-        }();
+        const auto q = make_queue<Queue>(capacity);
         int made = 0;
         int kept = 0;
         int got = 0;

@@ -1,5 +1,5 @@
-// Programs that are drawn from a seed: many fibers that lock, wait, hand over, kill, time out and join each other. A failure prints
-// the seed. SC08, SC12; P1, P2, P5.
+// Programs that are drawn from a seed: many fibers that lock, wait, hand over, kill, time out and join each other. A
+// failure prints the seed. SC08, SC12; P1, P2, P5.
 
 #include <copse/fibers.hpp>
 

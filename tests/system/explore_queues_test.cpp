@@ -15,6 +15,7 @@
 using copse::exploration;
 using copse::spawn;
 using copse::yield;
+using copse_test::make_queue;
 using copse_test::stock;
 using parcel = stock::item;
 using namespace std::chrono_literals;
@@ -27,12 +28,7 @@ protected:
     template <class Queue>
     static copse::scenario traffic(std::size_t capacity) {
         return [capacity](exploration& run) {
-            std::optional<Queue> q;
-            if constexpr (std::is_constructible_v<Queue, std::size_t>) {
-                q.emplace(capacity);
-            } else {
-                q.emplace();
-            }
+            const auto q = make_queue<Queue>(capacity);
             stock items(run);
             const auto a = spawn([&] {
                 for (int i = 10; i < 13; ++i) items.put(i, [&](parcel&& x) { q->put(std::move(x)); });
@@ -96,13 +92,7 @@ TEST_F(ExploreQueues, ItemsOfAChannel) { explore_all("channel", traffic<copse::c
 template <class Queue>
 copse::scenario in_order(std::size_t capacity) {
     return [capacity](exploration& run) {
-        auto q = [capacity] {
-            if constexpr (std::is_constructible_v<Queue, std::size_t>) {
-                return std::make_unique<Queue>(capacity);
-            } else {
-                return std::make_unique<Queue>();
-            }
-        }();
+        const auto q = make_queue<Queue>(capacity);
         std::vector<int> got;
         const auto put = [&](int first) {
             for (int i = first; i < first + 2; ++i) q->put(i);

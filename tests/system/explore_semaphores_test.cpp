@@ -1,4 +1,5 @@
-// Semaphores, events, latches, barriers and results in every order of small scenarios: SY13 to SY25, P2, P5; decisions 3 and 7.
+// Semaphores, events, latches, barriers and results in every order of small scenarios: SY13 to SY25, P2, P5; decisions 3
+// and 7.
 
 #include <copse/fibers.hpp>
 

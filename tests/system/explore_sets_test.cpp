@@ -99,6 +99,40 @@ TEST_F(ExploreSets, SlotsOfAPool) {
     });
 }
 
+// Who is killed while it waits for a slot takes along what it would have spawned, unstarted.
+TEST_F(ExploreSets, WhoGivesUpWaitingForASlot) {
+    explore_all("pool_give_up", [](exploration& run) {
+        copse::pool workers(1);
+        const auto spawn_one = [&](auto spawn_it) {
+            bool ran = false;
+            bool spawned = false;
+            const at_end judge([&] { run.check(spawned || !ran, "what was not spawned does not run"); });
+            try {
+                spawned = spawn_it([&ran] { ran = true; });
+                workers.join();
+            } catch (...) {
+                const copse::shield keep;
+                workers.join();
+                throw;
+            }
+        };
+        const auto a = spawn([&] {
+            const auto held = workers.spawn([] { yield(); });
+            held.join();
+        });
+        const auto b = spawn([&] {
+            spawn_one([&](auto f) {
+                workers.spawn(f);
+                return true;
+            });
+        });
+        const auto c = spawn([&] { spawn_one([&](auto f) { return workers.spawn_for(1ms, f).has_value(); }); });
+        copse::join_all(a, b, c);
+        workers.join();
+        run.check(workers.free_count() == 1 && workers.queued() == 0 && workers.empty(), "the slot is back");
+    });
+}
+
 TEST_F(ExploreSets, APoolThatIsKilled) {
     explore_all("pool_kill",
                 [](exploration& run) {
@@ -199,7 +233,7 @@ TEST_F(ExploreSets, ResultsOneByOne) {
             int sum = 0;
             std::vector<int> ordered;
             const auto a = spawn([&] {
-                auto results = workers.imap(numbers, twice);
+                auto results = workers.imap({.bound = 2}, numbers, twice);
                 while (const auto n = results.next()) ordered.push_back(*n);
             });
             const auto b = spawn([&] {
@@ -214,6 +248,35 @@ TEST_F(ExploreSets, ResultsOneByOne) {
             run.check(run.interfered() || (ordered == std::vector<int>{2, 4, 6} && sum != 0), "all results come");
         },
         {.limit = 10'000});
+}
+
+// Who comes in while a kill waits for the set to be empty is asked to end as well, and never starts.
+TEST_F(ExploreSets, MembersThatComeDuringAKill) {
+    explore_all("group_kill_spawn", [](exploration& run) {
+        copse::group all;
+        bool killing = false;
+        bool late = false;
+        all.spawn([&] {
+            try {
+                copse::sleep(1h);
+            } catch (...) {
+                if (killing) all.spawn([&late] { late = true; });
+                throw;
+            }
+        });
+        const auto killer = spawn([&] {
+            killing = true;
+            const at_end over([&killing] { killing = false; });
+            all.kill();
+        });
+        const auto other = spawn([&] {
+            yield();
+            all.spawn([] { yield(); });
+        });
+        copse::join_all(killer, other);
+        all.join();
+        run.check(!late || run.interfered(), "who comes during a kill does not start");
+    });
 }
 
 // ---- nurseries
@@ -286,6 +349,35 @@ TEST_F(ExploreSets, ANurseryWithAFailure) {
                     run.check(mine == 0, "nobody is left");
                 },
                 {.deadlines = false});
+}
+
+// A child fails just when the body ends: what was meant for the body is not thrown at the parent later.
+TEST_F(ExploreSets, AFailureAtTheEndOfTheBody) {
+    explore_all("nursery_late_failure", [](exploration& run) {
+        const copse_test::error_recorder errors;
+        int failures = 0;
+        int after = 0;
+        copse::semaphore s(0);
+        const auto a = spawn([&] {
+            try {
+                copse::with_nursery([&](copse::nursery& n) {
+                    n.spawn([&] {
+                        s.release();
+                        throw std::runtime_error("it fails");
+                    });
+                    s.try_acquire_for(1h);  // keeps what it was given: what is thrown at it then comes at its next wait
+                });
+            } catch (const std::runtime_error&) {
+                ++failures;
+            }
+            yield();
+            ++after;
+        });
+        const auto b = spawn([] { yield(); });
+        copse::join_all(a, b);
+        (void)a.exception();
+        run.check(run.interfered() || (failures == 1 && after == 1), "the parent hears of it once, and goes on");
+    });
 }
 
 TEST_F(ExploreSets, NurseriesInside) {

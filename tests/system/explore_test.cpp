@@ -1,5 +1,5 @@
-// The explorer itself: how many orders there are, what it finds in what is broken on purpose, that its line repeats it, and what it
-// refuses. SC08.
+// The explorer itself: how many orders there are, what it finds in what is broken on purpose, that its line repeats it, and
+// what it refuses. SC08.
 
 #include <copse/explore.hpp>
 #include <copse/fibers.hpp>
@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <functional>
 #include <optional>
@@ -150,6 +151,17 @@ TEST_F(Explore, PostedFunctionsKeepTheirOrder) {
         seen.insert(order);
     });
     EXPECT_EQ(seen, (std::set<std::string>{"12a", "1a2", "a12"}));
+}
+
+TEST_F(Explore, SoDoTheyWhenShuffled) {
+    for (std::uint64_t seed = 1; seed < 50; ++seed) {
+        copse::hub::current().shuffle(seed);
+        std::string order;
+        for (char c = '1'; c < '5'; ++c) copse::hub::current().post([&order, c] { order += c; });
+        copse::hub::current().run_until_idle();
+        EXPECT_EQ(order, "1234") << "seed " << seed;
+    }
+    copse::hub::current().shuffle(std::nullopt);
 }
 
 TEST_F(Explore, AWaitOfLengthZeroEndsAfterAllWhoWereReady) {

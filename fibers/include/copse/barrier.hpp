@@ -57,10 +57,10 @@ struct no_completion {
 /// A phase ends when as many have arrived as are expected: the completion function is called, once, by the last of them; then
 /// all who wait go on, in the order in which they came, and the next phase begins. Has the interface of std::barrier.
 ///
-/// Waiting acquires nothing. A participant that is killed while it waits (or times out) **has arrived all the same**: the phase
-/// ends without it, and the next one still expects it. A fiber that may be killed should give up its place on the way out, or the
-/// others wait for ever: by `drop` with its token if it has arrived, which does not count it twice; else by `arrive_and_drop`.
-/// There is no broken state.
+/// Waiting acquires nothing. A participant that is killed while it waits (or times out) **has arrived all the same**: the
+/// phase ends without it, and the next one still expects it. A fiber that may be killed should give up its place on the way
+/// out, or the others wait for ever: by `drop` with the token of its `arrive`, which does not count it twice; if it has not
+/// arrived by `arrive_and_drop`. There is no broken state.
 ///
 /// The completion function must not throw. It may park; kills of the greenlet that calls it are kept back meanwhile, and
 /// further arrivals are refused until it has returned. Owner thread only. Ending a barrier while fibers wait aborts with a
@@ -134,8 +134,8 @@ public:
         count(1);
     }
 
-    /// For who has arrived, and is killed before it can wait for the end of the phase or has just done so: is not expected in any
-    /// phase after that of the token. If that is over, arrives in the present one for the last time. Does not wait.
+    /// For who has arrived, and is killed before it can wait for the end of the phase or has just done so: is not expected
+    /// in any phase after that of the token. If that is over, arrives in the present one for the last time. Does not wait.
     /// Throws:  as wait; as arrive.
     void drop(arrival_token&& token) {
         if (token.of_ != this) detail::throw_foreign_token();

@@ -142,8 +142,8 @@ public:
     idle_driver& driver() const noexcept;
 
     /// From now on the next ready greenlet is chosen at random by this seed; none: first in, first out. For tests that
-    /// depend on no order, or look for what does. Posted functions and raw links keep their order among themselves. What a select
-    /// chooses among ready cases repeats from here, too. While `explore` runs it has no effect.
+    /// depend on no order, or look for what does. Posted functions and raw links keep their order among themselves. What a
+    /// select chooses among ready cases repeats from here, too. While `explore` runs it has no effect.
     void shuffle(std::optional<std::uint64_t> seed) noexcept;
 
 protected:
