@@ -320,7 +320,7 @@ TEST_F(DumpCycle, OfTwoMutexesStandsBelowTheHeadingOfADeadlock) {
         << text;
 }
 
-TEST_F(DumpCycle, RunsThroughMainAndJoins) {
+TEST_F(DumpCycle, Fault_SC03_RunsThroughMainAndJoins) {
     copse::mutex m;
     const auto a = spawn({.name = "a"}, [&] { const std::lock_guard lock(m); });
     const auto b = spawn({.name = "b"}, [] {});

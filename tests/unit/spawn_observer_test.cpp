@@ -82,7 +82,7 @@ TEST_F(SpawnObserver, MustNotWait) {
     f.join();  // afterwards waiting is allowed again
 }
 
-TEST_F(SpawnObserver, ItsExceptionsGoToTheErrorHandler) {
+TEST_F(SpawnObserver, Fault_KL20_ItsExceptionsGoToTheErrorHandler) {
     std::exception_ptr reported;
     copse::set_error_handler([&](const std::exception_ptr& e, const copse::greenlet&) { reported = e; });
     {

@@ -58,7 +58,7 @@ protected:
     kept_reports kept;
 };
 
-TEST_F(Watchdog, ReportsAFiberThatComputesOnceEachTime) {
+TEST_F(Watchdog, Fault_SC04_ReportsAFiberThatComputesOnceEachTime) {
     const watchdog guard({.limit = 5ms, .report = kept.keep()});
     copse::fiber<void> f;
     f = spawn({.name = "crunch"}, [&] {
@@ -79,7 +79,7 @@ TEST_F(Watchdog, ReportsAFiberThatComputesOnceEachTime) {
     EXPECT_NE(text.find("\n  at 0x"), std::string::npos) << text;
 }
 
-TEST_F(Watchdog, ReportsAFiberThatBlocksTheThread) {
+TEST_F(Watchdog, Fault_SC09_ReportsAFiberThatBlocksTheThread) {
     if (copse_test::thread_sanitized) GTEST_SKIP() << "ThreadSanitizer keeps signals back until read() has returned";
     int ends[2];
     ASSERT_EQ(::pipe(ends), 0);
