@@ -141,8 +141,8 @@ socket detail::connect_by(const endpoint& there, limit within) {
 }
 
 socket detail::connect_by(std::string_view there, limit within) {
-    const std::vector<endpoint> all = find_endpoints(there);
     within.deadline();  // one time for all: fixed before copies are made
+    const std::vector<endpoint> all = find_endpoints(there, within);
     for (std::size_t i = 0;; ++i) {
         try {
             return connect_by(all[i], within);

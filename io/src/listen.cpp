@@ -16,7 +16,7 @@ socket listen(const endpoint& here, const listen_options& with) {
 }
 
 socket listen(std::string_view here, const listen_options& with) {
-    return listen(detail::find_endpoints(here).front(), with);
+    return listen(detail::find_endpoints(here, {}).front(), with);
 }
 
 }  // namespace copse::io

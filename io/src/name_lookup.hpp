@@ -1,15 +1,23 @@
-// From "name:port" to endpoints. Blocks the thread for names that are not known here: the resolver will replace it.
+// From "name:port" to endpoints.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
+#include <copse/io/detail/limit.hpp>
 #include <copse/io/endpoint.hpp>
 
 namespace copse::io::detail {
 
+/// The common resolver, within a limit.
+struct resolver_access {
+    static std::vector<endpoint> resolve(std::string_view host, std::uint16_t port, limit within);
+};
+
 /// At least one, in the order in which they should be tried.
-/// Throws: std::invalid_argument for the text; std::system_error of name_category().
-std::vector<endpoint> find_endpoints(std::string_view text);
+/// Parks:   for a name that is not known here.
+/// Throws: std::invalid_argument for the text; std::system_error of name_category(); timed_out.
+std::vector<endpoint> find_endpoints(std::string_view text, limit within);
 
 }  // namespace copse::io::detail

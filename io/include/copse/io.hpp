@@ -4,6 +4,7 @@
 #include <copse/io/buffer.hpp>
 #include <copse/io/endpoint.hpp>
 #include <copse/io/error.hpp>
+#include <copse/io/resolver.hpp>
 #include <copse/io/socket.hpp>
 #include <copse/io/socket_option.hpp>
 #include <copse/io/stream_server.hpp>

@@ -331,7 +331,7 @@ struct listen_options {
 
 /// A listening stream socket. Port 0: see `local_endpoint`. A text that is no endpoint is `name:port`, as for `connect`, of
 /// which the first address is taken.
-/// Parks:   no; but a name asks the resolver, which blocks the thread.
+/// Parks:   no; for a name until the resolver has answered.
 /// Throws:  std::system_error: EADDRINUSE, EACCES, EADDRNOTAVAIL …; std::invalid_argument for the text.
 socket listen(const endpoint& here, const listen_options& with = {});
 socket listen(std::string_view here, const listen_options& with = {});
@@ -344,8 +344,7 @@ socket connect_by(std::string_view there, limit within);
 /// A connected stream socket.
 ///
 /// As text, `there` is an endpoint or `name:port` (the port a number). "localhost" is 127.0.0.1, then ::1. For every other name
-/// the system's resolver is asked **here and now: it blocks the thread**, all fibers with it, as long as it takes. All
-/// addresses are tried in order, in one time.
+/// `resolver::common()` is asked. All addresses are tried in order, in one time, the lookup included.
 ///
 /// Parks:   until connected.
 /// Throws:  as socket::connect, with the last address's error; timed_out; std::invalid_argument for the text;

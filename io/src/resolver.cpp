@@ -1,0 +1,251 @@
+// Invariant: a lookup stands in the desk's table from the moment that somebody asks until it is settled, once.
+#include <copse/io/resolver.hpp>
+
+#include <netdb.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+
+#include <copse/io/error.hpp>
+#include <copse/shared/async_result.hpp>
+#include <copse/spawn.hpp>
+#include <copse/thread_pool.hpp>
+
+#include "failure.hpp"
+#include "name_lookup.hpp"
+
+namespace copse::io {
+
+namespace {
+
+using addresses = std::vector<endpoint>;
+using steady = std::chrono::steady_clock;
+
+// The hub that asked ended first: who else waits asks again.
+struct abandoned : std::exception {
+    const char* what() const noexcept override { return "a lookup was abandoned by the thread that began it"; }
+};
+
+[[noreturn]] void fail_lookup(int error, int error_number, const std::string& name) {
+    if (error == EAI_SYSTEM) detail::fail(error_number, "looking up " + name);
+    throw std::system_error(error, name_category(), "looking up " + name);
+}
+
+addresses ask_the_system(const std::string& name, int family) {
+    addrinfo wanted{};
+    wanted.ai_family = family;
+    wanted.ai_socktype = SOCK_STREAM;
+    wanted.ai_flags = AI_ADDRCONFIG;
+    addrinfo* found = nullptr;
+    if (const int error = ::getaddrinfo(name.c_str(), nullptr, &wanted, &found); error != 0)
+        fail_lookup(error, errno, name);
+    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> all(found, ::freeaddrinfo);
+    addresses endpoints;
+    for (const addrinfo* one = found; one != nullptr; one = one->ai_next)
+        endpoints.push_back(endpoint::from_native(one->ai_addr, one->ai_addrlen));
+    if (endpoints.empty()) fail_lookup(EAI_NODATA, 0, name);
+    return endpoints;
+}
+
+std::string ask_for_name(const endpoint& address) {
+    char name[NI_MAXHOST];
+    const int error =
+        ::getnameinfo(address.native(), address.native_size(), name, sizeof name, nullptr, 0, NI_NAMEREQD);
+    if (error != 0) fail_lookup(error, errno, to_string(address));
+    return name;
+}
+
+void check(std::string_view host, int family) {
+    const auto refuse = [](const std::string& why) { throw std::invalid_argument("resolve: " + why); };
+    if (host.empty()) refuse("the name is empty");
+    if (host.find('\0') != std::string_view::npos) refuse("the name has a NUL in it");
+    if (host.size() >= NI_MAXHOST) refuse("the name is " + std::to_string(host.size()) + " bytes long");
+    if (family != AF_UNSPEC && family != AF_INET && family != AF_INET6)
+        refuse("family " + std::to_string(family) + " is neither AF_INET nor AF_INET6");
+}
+
+// What need not be asked for; else empty.
+addresses known_here(const std::string& host, int family) {
+    if (host == "localhost") {
+        if (family != AF_UNSPEC) return {endpoint::loopback(0, family)};
+        return {endpoint::loopback(0), endpoint::loopback(0, AF_INET6)};
+    }
+    addrinfo wanted{};
+    wanted.ai_family = family;
+    wanted.ai_socktype = SOCK_STREAM;
+    wanted.ai_flags = AI_NUMERICHOST;
+    addrinfo* found = nullptr;
+    if (::getaddrinfo(host.c_str(), nullptr, &wanted, &found) != 0) return {};
+    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> all(found, ::freeaddrinfo);
+    return {endpoint::from_native(found->ai_addr, found->ai_addrlen)};
+}
+
+}  // namespace
+
+class resolver::desk : public std::enable_shared_from_this<desk> {
+public:
+    using key = std::pair<std::string, int>;
+    using answer = copse::shared::async_result<addresses>;
+
+    explicit desk(const resolver_options& with)
+        : with_(with),
+          threads_({.threads = with.threads, .queue_limit = thread_pool_options::unlimited}),
+          process_(::getpid()) {}
+
+    bool is_of_this_process() const noexcept { return process_ == ::getpid(); }
+
+    std::optional<addresses> ask(const key& name, detail::limit& within) {
+        for (;;) {
+            const std::shared_ptr<answer> found = find_or_begin(name);
+            if (!found->wait_until(clock::time_point(std::chrono::nanoseconds(within.deadline())))) return std::nullopt;
+            try {
+                return found->get();
+            } catch (const abandoned&) {  // once more
+            }
+        }
+    }
+
+    thread_pool& threads() noexcept { return threads_; }
+
+    void forget() {
+        const std::lock_guard held(mutex_);
+        kept_.clear();
+    }
+
+    std::size_t running() const {
+        const std::lock_guard held(mutex_);
+        return running_.size();
+    }
+
+private:
+    struct kept_answer {
+        std::shared_ptr<answer> found;
+        steady::time_point until;
+    };
+
+    // The word of the fiber that does it, given when that ends, however it ends.
+    class promise {
+    public:
+        promise(std::shared_ptr<desk> at, key name, std::shared_ptr<answer> to)
+            : desk_(std::move(at)), name_(std::move(name)), answer_(std::move(to)) {}
+        promise(const promise&) = delete;
+        promise& operator=(const promise&) = delete;
+        ~promise() {
+            desk_->end(name_, answer_, found_.has_value());
+            if (found_) {
+                answer_->set(std::move(*found_));
+            } else {
+                answer_->set_exception(failure_ != nullptr ? failure_ : std::make_exception_ptr(abandoned()));
+            }
+        }
+
+        void keep() {
+            try {
+                found_ = desk_->threads_.apply(ask_the_system, name_.first, name_.second);
+            } catch (const std::exception&) {
+                failure_ = std::current_exception();
+            }
+        }
+
+    private:
+        std::shared_ptr<desk> desk_;
+        key name_;
+        std::shared_ptr<answer> answer_;
+        std::optional<addresses> found_;
+        std::exception_ptr failure_;
+    };
+
+    std::shared_ptr<answer> find_or_begin(const key& name) {
+        std::shared_ptr<answer> begun;
+        {
+            const std::lock_guard held(mutex_);
+            if (const auto at = running_.find(name); at != running_.end()) return at->second;
+            if (const auto at = kept_.find(name); at != kept_.end() && steady::now() < at->second.until)
+                return at->second.found;
+            begun = std::make_shared<answer>();
+            running_.emplace(name, begun);
+        }
+        spawn({.name = "resolver"}, [p = std::make_shared<promise>(shared_from_this(), name, begun)] { p->keep(); });
+        return begun;
+    }
+
+    void end(const key& name, const std::shared_ptr<answer>& found, bool keep) {
+        const std::lock_guard held(mutex_);
+        running_.erase(name);
+        if (!keep || with_.keep <= std::chrono::nanoseconds::zero() || with_.names == 0) return;
+        if (kept_.size() >= with_.names && kept_.find(name) == kept_.end()) make_room();
+        kept_[name] = {found, steady::now() + with_.keep};
+    }
+
+    // Those that are too old go; if there are none, the oldest.
+    void make_room() {
+        const auto now = steady::now();
+        std::erase_if(kept_, [now](const auto& each) { return each.second.until <= now; });
+        if (kept_.size() < with_.names) return;
+        kept_.erase(std::min_element(kept_.begin(), kept_.end(),
+                                     [](const auto& a, const auto& b) { return a.second.until < b.second.until; }));
+    }
+
+    const resolver_options with_;
+    thread_pool threads_;
+    const pid_t process_;
+    mutable std::mutex mutex_;
+    std::map<key, std::shared_ptr<answer>> running_;  // guarded by mutex_
+    std::map<key, kept_answer> kept_;                 // guarded by mutex_
+};
+
+resolver::resolver(const resolver_options& with)
+    : with_(with), desk_(new std::shared_ptr<desk>(std::make_shared<desk>(with))) {}
+
+resolver::~resolver() {
+    const auto* const last = desk_.load();
+    if ((*last)->is_of_this_process()) delete last;
+}
+
+resolver::desk& resolver::here() const {
+    std::shared_ptr<desk>* now = desk_.load();
+    while (!(*now)->is_of_this_process()) {
+        auto fresh = std::make_unique<std::shared_ptr<desk>>(std::make_shared<desk>(with_));
+        if (desk_.compare_exchange_strong(now, fresh.get())) now = fresh.release();
+    }
+    return **now;
+}
+
+std::vector<endpoint> resolver::resolve_by(std::string_view host, std::uint16_t port, int family,
+                                           detail::limit within) {
+    check(host, family);
+    const std::string name(host);
+    std::optional<addresses> found = known_here(name, family);
+    if (found->empty()) found = here().ask({name, family}, within);
+    if (!found) {
+        const std::string text = "looking up " + name + ", its time is over";
+        throw timed_out(std::make_error_code(std::errc::timed_out), text, 0);
+    }
+    for (endpoint& each : *found) each.set_port(port);
+    return std::move(*found);
+}
+
+std::string resolver::name_of(const endpoint& address) { return here().threads().apply(ask_for_name, address); }
+
+void resolver::forget() { here().forget(); }
+
+std::size_t resolver::running() const { return here().running(); }
+
+resolver& resolver::common() {
+    static auto* const all = new resolver();  // its threads may run to the very end of the process
+    return *all;
+}
+
+std::vector<endpoint> detail::resolver_access::resolve(std::string_view host, std::uint16_t port, limit within) {
+    return resolver::common().resolve_by(host, port, AF_UNSPEC, within);
+}
+
+}  // namespace copse::io
