@@ -43,7 +43,7 @@ inline std::size_t effort(std::size_t wanted) {
         const char* const text = std::getenv("COPSE_EFFORT");  // NOLINT(concurrency-mt-unsafe): read only
         return text == nullptr ? 1 : std::max<std::size_t>(std::strtoul(text, nullptr, 10), 1);
     }();
-    return times * (sanitized ? std::max<std::size_t>(wanted / 40, 50) : wanted);
+    return times * (sanitized ? std::max<std::size_t>(wanted / 10, 50) : wanted);
 }
 
 class exploring : public hub_test {

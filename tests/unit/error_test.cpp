@@ -23,7 +23,8 @@ using misuse_types =
                    copse::empty_handle, copse::null_callable, copse::thread_exited, copse::concurrent_use,
                    copse::blocking_in_hub, copse::not_switchable, copse::already_started, copse::fiber_killed,
                    copse::value_taken, copse::not_owner, copse::self_deadlock, copse::already_set, copse::queue_closed,
-                   copse::task_done_too_often, copse::would_block_forever, copse::not_deterministic, copse::invalid_duration>;
+                   copse::task_done_too_often, copse::would_block_forever, copse::not_deterministic,
+                   copse::invalid_duration>;
 TYPED_TEST_SUITE(ErrorMisuse, misuse_types);
 
 TYPED_TEST(ErrorMisuse, IsAnErrorWithTheThrowersText) {
