@@ -1,7 +1,6 @@
-// Invariant: a lookup stands in the desk's table from the moment that somebody asks until it is settled, once.
+// Invariant: a lookup stands among those that run from the moment that somebody asks until it is settled, once.
 #include <copse/io/resolver.hpp>
 
-#include <netdb.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,6 +20,7 @@
 
 #include "failure.hpp"
 #include "name_lookup.hpp"
+#include "system_calls.hpp"
 
 namespace copse::io {
 
@@ -45,9 +45,9 @@ addresses ask_the_system(const std::string& name, int family) {
     wanted.ai_socktype = SOCK_STREAM;
     wanted.ai_flags = AI_ADDRCONFIG;
     addrinfo* found = nullptr;
-    if (const int error = ::getaddrinfo(name.c_str(), nullptr, &wanted, &found); error != 0)
+    if (const int error = detail::sys.getaddrinfo(name.c_str(), nullptr, &wanted, &found); error != 0)
         fail_lookup(error, errno, name);
-    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> all(found, ::freeaddrinfo);
+    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> all(found, detail::sys.freeaddrinfo);
     addresses endpoints;
     for (const addrinfo* one = found; one != nullptr; one = one->ai_next)
         endpoints.push_back(endpoint::from_native(one->ai_addr, one->ai_addrlen));
@@ -58,7 +58,7 @@ addresses ask_the_system(const std::string& name, int family) {
 std::string ask_for_name(const endpoint& address) {
     char name[NI_MAXHOST];
     const int error =
-        ::getnameinfo(address.native(), address.native_size(), name, sizeof name, nullptr, 0, NI_NAMEREQD);
+        detail::sys.getnameinfo(address.native(), address.native_size(), name, sizeof name, nullptr, 0, NI_NAMEREQD);
     if (error != 0) fail_lookup(error, errno, to_string(address));
     return name;
 }
@@ -83,37 +83,41 @@ addresses known_here(const std::string& host, int family) {
     wanted.ai_socktype = SOCK_STREAM;
     wanted.ai_flags = AI_NUMERICHOST;
     addrinfo* found = nullptr;
-    if (::getaddrinfo(host.c_str(), nullptr, &wanted, &found) != 0) return {};
-    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> all(found, ::freeaddrinfo);
+    if (detail::sys.getaddrinfo(host.c_str(), nullptr, &wanted, &found) != 0) return {};
+    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> all(found, detail::sys.freeaddrinfo);
     return {endpoint::from_native(found->ai_addr, found->ai_addrlen)};
 }
 
 }  // namespace
 
-class resolver::desk : public std::enable_shared_from_this<desk> {
+namespace {
+
+using key = std::pair<std::string, int>;
+using answer = copse::shared::async_result<addresses>;
+
+// What is being looked up, and what has been.
+class answers {
 public:
-    using key = std::pair<std::string, int>;
-    using answer = copse::shared::async_result<addresses>;
+    explicit answers(const resolver_options& with) : keep_(with.keep), most_(with.names) {}
 
-    explicit desk(const resolver_options& with)
-        : with_(with),
-          threads_({.threads = with.threads, .queue_limit = thread_pool_options::unlimited}),
-          process_(::getpid()) {}
-
-    bool is_of_this_process() const noexcept { return process_ == ::getpid(); }
-
-    std::optional<addresses> ask(const key& name, detail::limit& within) {
-        for (;;) {
-            const std::shared_ptr<answer> found = find_or_begin(name);
-            if (!found->wait_until(clock::time_point(std::chrono::nanoseconds(within.deadline())))) return std::nullopt;
-            try {
-                return found->get();
-            } catch (const abandoned&) {  // once more
-            }
-        }
+    /// Returns: the answer, and whether it is for the caller to bring it about.
+    std::pair<std::shared_ptr<answer>, bool> find_or_begin(const key& name) {
+        const std::lock_guard held(mutex_);
+        if (const auto at = running_.find(name); at != running_.end()) return {at->second, false};
+        if (const auto at = kept_.find(name); at != kept_.end() && steady::now() < at->second.until)
+            return {at->second.found, false};
+        auto begun = std::make_shared<answer>();
+        running_.emplace(name, begun);
+        return {std::move(begun), true};
     }
 
-    thread_pool& threads() noexcept { return threads_; }
+    void end(const key& name, const std::shared_ptr<answer>& found, bool successful) {
+        const std::lock_guard held(mutex_);
+        running_.erase(name);
+        if (!successful || keep_ <= std::chrono::nanoseconds::zero() || most_ == 0) return;
+        if (kept_.size() >= most_ && kept_.find(name) == kept_.end()) make_room();
+        kept_[name] = {found, steady::now() + keep_};
+    }
 
     void forget() {
         const std::lock_guard held(mutex_);
@@ -131,75 +135,90 @@ private:
         steady::time_point until;
     };
 
-    // The word of the fiber that does it, given when that ends, however it ends.
-    class promise {
-    public:
-        promise(std::shared_ptr<desk> at, key name, std::shared_ptr<answer> to)
-            : desk_(std::move(at)), name_(std::move(name)), answer_(std::move(to)) {}
-        promise(const promise&) = delete;
-        promise& operator=(const promise&) = delete;
-        ~promise() {
-            desk_->end(name_, answer_, found_.has_value());
-            if (found_) {
-                answer_->set(std::move(*found_));
-            } else {
-                answer_->set_exception(failure_ != nullptr ? failure_ : std::make_exception_ptr(abandoned()));
-            }
-        }
-
-        void keep() {
-            try {
-                found_ = desk_->threads_.apply(ask_the_system, name_.first, name_.second);
-            } catch (const std::exception&) {
-                failure_ = std::current_exception();
-            }
-        }
-
-    private:
-        std::shared_ptr<desk> desk_;
-        key name_;
-        std::shared_ptr<answer> answer_;
-        std::optional<addresses> found_;
-        std::exception_ptr failure_;
-    };
-
-    std::shared_ptr<answer> find_or_begin(const key& name) {
-        std::shared_ptr<answer> begun;
-        {
-            const std::lock_guard held(mutex_);
-            if (const auto at = running_.find(name); at != running_.end()) return at->second;
-            if (const auto at = kept_.find(name); at != kept_.end() && steady::now() < at->second.until)
-                return at->second.found;
-            begun = std::make_shared<answer>();
-            running_.emplace(name, begun);
-        }
-        spawn({.name = "resolver"}, [p = std::make_shared<promise>(shared_from_this(), name, begun)] { p->keep(); });
-        return begun;
-    }
-
-    void end(const key& name, const std::shared_ptr<answer>& found, bool keep) {
-        const std::lock_guard held(mutex_);
-        running_.erase(name);
-        if (!keep || with_.keep <= std::chrono::nanoseconds::zero() || with_.names == 0) return;
-        if (kept_.size() >= with_.names && kept_.find(name) == kept_.end()) make_room();
-        kept_[name] = {found, steady::now() + with_.keep};
-    }
-
     // Those that are too old go; if there are none, the oldest.
     void make_room() {
-        const auto now = steady::now();
-        std::erase_if(kept_, [now](const auto& each) { return each.second.until <= now; });
-        if (kept_.size() < with_.names) return;
+        std::erase_if(kept_, [now = steady::now()](const auto& each) { return each.second.until <= now; });
+        if (kept_.size() < most_) return;
         kept_.erase(std::min_element(kept_.begin(), kept_.end(),
                                      [](const auto& a, const auto& b) { return a.second.until < b.second.until; }));
     }
 
-    const resolver_options with_;
-    thread_pool threads_;
-    const pid_t process_;
+    const std::chrono::nanoseconds keep_;
+    const std::size_t most_;
     mutable std::mutex mutex_;
     std::map<key, std::shared_ptr<answer>> running_;  // guarded by mutex_
     std::map<key, kept_answer> kept_;                 // guarded by mutex_
+};
+
+// A lookup. Kept on a thread of the pool, so that no hub that is busy delays the others; abandoned if it never comes there.
+class promise {
+public:
+    promise(std::shared_ptr<answers> in, key name, std::shared_ptr<answer> to)
+        : in_(std::move(in)), name_(std::move(name)), answer_(std::move(to)) {}
+    promise(const promise&) = delete;
+    promise& operator=(const promise&) = delete;
+    ~promise() {
+        in_->end(name_, answer_, found_.has_value());
+        if (found_) {
+            answer_->set(std::move(*found_));
+        } else {
+            answer_->set_exception(failure_ != nullptr ? failure_ : std::make_exception_ptr(abandoned()));
+        }
+    }
+
+    void keep() {
+        try {
+            found_ = ask_the_system(name_.first, name_.second);
+        } catch (const std::exception&) {
+            failure_ = std::current_exception();
+        }
+    }
+
+private:
+    const std::shared_ptr<answers> in_;  // not the desk: its threads must not be what ends it
+    const key name_;
+    const std::shared_ptr<answer> answer_;
+    std::optional<addresses> found_;
+    std::exception_ptr failure_;
+};
+
+}  // namespace
+
+class resolver::desk : public std::enable_shared_from_this<desk> {
+public:
+    explicit desk(const resolver_options& with)
+        : table(std::make_shared<answers>(with)),
+          threads({.threads = with.threads, .queue_limit = thread_pool_options::unlimited}) {}
+
+    bool is_of_this_process() const noexcept { return process_ == ::getpid(); }
+
+    /// Returns: empty at the deadline.
+    std::optional<addresses> ask(const key& name, detail::limit& within) {
+        constexpr int attempts = 3;  // there may be no thread to be had
+        for (int i = 0; i < attempts; ++i) {
+            const auto [found, is_ours] = table->find_or_begin(name);
+            if (is_ours) begin(std::make_shared<promise>(table, name, found));
+            if (!found->wait_until(clock::time_point(std::chrono::nanoseconds(within.deadline())))) return std::nullopt;
+            try {
+                return found->get();
+            } catch (const abandoned&) {  // once more
+            }
+        }
+        fail_lookup(EAI_AGAIN, 0, name.first);
+    }
+
+    const std::shared_ptr<answers> table;
+    thread_pool threads;
+
+private:
+    // In a fiber of its own: who asked may be killed meanwhile.
+    void begin(std::shared_ptr<promise> made) {
+        spawn({.name = "resolver"}, [held = shared_from_this(), p = std::move(made)]() mutable {
+            held->threads.apply([q = std::move(p)] { q->keep(); });
+        });
+    }
+
+    const pid_t process_ = ::getpid();
 };
 
 resolver::resolver(const resolver_options& with)
@@ -233,11 +252,11 @@ std::vector<endpoint> resolver::resolve_by(std::string_view host, std::uint16_t 
     return std::move(*found);
 }
 
-std::string resolver::name_of(const endpoint& address) { return here().threads().apply(ask_for_name, address); }
+std::string resolver::name_of(const endpoint& address) { return here().threads.apply(ask_for_name, address); }
 
-void resolver::forget() { here().forget(); }
+void resolver::forget() { here().table->forget(); }
 
-std::size_t resolver::running() const { return here().running(); }
+std::size_t resolver::running() const { return here().table->running(); }
 
 resolver& resolver::common() {
     static auto* const all = new resolver();  // its threads may run to the very end of the process

@@ -2,6 +2,7 @@
 // Nothing in room 2 calls the kernel about a descriptor otherwise. Tests replace entries while no fiber is inside one.
 #pragma once
 
+#include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -33,6 +34,10 @@ struct system_calls {
     int (*poll)(pollfd* fds, nfds_t n, int timeout);
     int (*eventfd)(unsigned initial, int flags);
     ssize_t (*write)(int fd, const void* from, std::size_t size);
+    int (*getaddrinfo)(const char* host, const char* service, const addrinfo* wanted, addrinfo** found);
+    void (*freeaddrinfo)(addrinfo* found);
+    int (*getnameinfo)(const sockaddr* address, socklen_t size, char* host, socklen_t host_size, char* service,
+                       socklen_t service_size, int flags);
     int (*epoll_create1)(int flags);
     int (*epoll_ctl)(int epoll, int op, int fd, epoll_event* event);
     int (*epoll_wait)(int epoll, epoll_event* events, int n, int timeout);
