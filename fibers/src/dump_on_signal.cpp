@@ -140,6 +140,7 @@ private:
     std::unique_ptr<detail::taken_signal> taken_;
     std::atomic<bool> ended_{false};
     std::thread listener_;
+    detail::fork_registration at_forks_{*this};
 };
 
 dump_on_signal::dump_on_signal(dump_on_signal_options with) : bell_(std::make_unique<bell>(std::move(with))) {}

@@ -28,9 +28,9 @@ std::optional<std::string> told_by_environment(const char* variable, const std::
     const char* const text = std::getenv(variable);  // NOLINT(concurrency-mt-unsafe): read only
     if (text == nullptr) return std::nullopt;
     const std::string_view all = text;
-    const std::size_t colon = all.find(':');
-    if (all.substr(0, colon == std::string_view::npos ? 0 : colon) != name) return std::nullopt;
-    return std::string(colon == std::string_view::npos ? all : all.substr(colon + 1));
+    if (name.empty()) return all.find(':') == std::string_view::npos ? std::optional(std::string(all)) : std::nullopt;
+    if (!all.starts_with(name + ':')) return std::nullopt;
+    return std::string(all.substr(name.size() + 1));
 }
 
 std::uint64_t seed_of(const std::string& text) {

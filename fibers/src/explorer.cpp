@@ -9,6 +9,7 @@
 #include <copse/fiber.hpp>
 #include <copse/nursery.hpp>
 
+#include "greenlet_data.hpp"
 #include "kill.hpp"
 #include "last_line.hpp"
 #include "messenger.hpp"
@@ -121,6 +122,7 @@ void explorer::call(const scenario& scene) {
 // What fibers are left may refer to what has ended with the scenario: if their kill ends the process, it is said why.
 void explorer::settle() {
     choosing_ = false;
+    if (helper_ != nullptr) drain();  // ours may be the last one
     if (hub_.unfinished != 0) {
         std::ostringstream text;
         text << "the scenario returned and left " << hub_.unfinished << " unfinished:\n";
@@ -260,13 +262,15 @@ void explorer::kill(fiber_core& f) noexcept {
     ++interfered_;
     killed_ = true;
     if (telling_) add_to_story("kill " + label(f));
-    if (f.has_started()) return request_end(f);
+    const bool has_callbacks = f.data != nullptr && f.data->stop != nullptr;  // which may park
+    if (f.has_started() && !has_callbacks) return request_end(f);
     call_first([held = handle_access::share(f)] { request_end(static_cast<fiber_core&>(handle_access::of(held))); });
 }
 
 // In a fiber: the end of one that has not started runs destructors of the user's, which may park.
 template <class F>
 void explorer::call_first(F f) noexcept {
+    const unobserved_spawns ours(hub_);
     const fiber<void> helper = spawn({.name = "explorer"}, [this, call = std::move(f)] {
         call();
         helper_ = nullptr;

@@ -22,11 +22,11 @@ constinit std::atomic<unsigned> forks{0};
 // Watchers, and forks themselves: one at a time.
 struct fork_post {
     std::mutex mutex;
-    ring<fork_watcher> watchers;  // guarded by mutex
+    ring<fork_registration> watchers;  // guarded by mutex
 
     template <class F>
     void tell_all(F f) {
-        watchers.for_each([&f](const fork_watcher& w) { f(const_cast<fork_watcher&>(w)); });
+        watchers.for_each([&f](const fork_registration& r) { f(r.of); });
     }
 };
 
@@ -41,9 +41,9 @@ class survey {
 public:
     explicit survey(thread_state& state) noexcept : state_(state) {
         for (core* at = this_thread.current;; at = &handle_access::of(at->parent)) {
-            at->traits |= trait_stays;
+            mark(*at, trait_stays);
             root_ = at;
-            if (at->is(trait_fiber) || at->is(trait_eternal)) break;
+            if (at->is(trait_eternal) || (at->is(trait_fiber) && (!at->is_dead() || at == this_thread.current))) break;
         }
     }
 
@@ -54,9 +54,9 @@ public:
         core* end = &c;
         verdict found = look(*end);
         for (; found == verdict::as_its_parent; found = look(*end)) end = &handle_access::of(end->parent);
-        const trait mark = found == verdict::stays ? trait_stays : trait_left_behind;
+        const trait decided = found == verdict::stays ? trait_stays : trait_left_behind;
         for (core* at = &c;; at = &handle_access::of(at->parent)) {
-            at->traits |= mark;
+            mark(*at, decided);
             if (at == end) break;
         }
         return found == verdict::stays;
@@ -64,10 +64,7 @@ public:
 
     /// The marks of those who stay are of this fork alone.
     void clear() noexcept {
-        state_.main.traits &= static_cast<std::uint8_t>(~trait_stays);
-        state_.hub_greenlet.traits &= static_cast<std::uint8_t>(~trait_stays);
-        for (core* c = state_.newest(); c != nullptr; c = c->older)
-            c->traits &= static_cast<std::uint8_t>(~trait_stays);
+        for (core* c : staying_) c->traits &= static_cast<std::uint8_t>(~trait_stays);
     }
 
 private:
@@ -82,8 +79,14 @@ private:
         return by_hand && !c.is(trait_fiber) ? verdict::as_its_parent : verdict::goes;
     }
 
+    void mark(core& c, trait as) {
+        if (as == trait_stays && !c.is(trait_stays)) staying_.push_back(&c);
+        c.traits |= as;
+    }
+
     thread_state& state_;
     core* root_ = nullptr;
+    std::vector<core*> staying_;
 };
 
 // Its wait ends without making it ready.
@@ -110,24 +113,25 @@ void go_on_in_child(hub_core& hub) noexcept {
     std::vector<core*> left;
     if (&who.root() != &state.main) left.push_back(&state.main);
     for (core* c = state.newest(); c != nullptr; c = c->older) {
-        if (!who.stays(*c)) left.push_back(c);
+        const bool ends_its_result = c->is_dead() && c != this_thread.current;
+        if (ends_its_result || !who.stays(*c)) left.push_back(c);
     }
     for (core* c : left) c->traits |= trait_left_behind;
     // Lists first: what is undone below may let in who stands behind, which must be nobody of these.
     for (core* c : left) take_off_waits(*c);
     for (core* c : left) end_waits(hub, *c);
     hub.renew_in_child();
+    std::vector<fiber_core*> lost;
     for (core* c : left) {
         state.left.add(c->id);
         c->gate.store(gate_of_nobody, std::memory_order_relaxed);
         if (c->is(trait_eternal)) continue;
+        if (c->is(trait_fiber) && !c->is_dead()) lost.push_back(static_cast<fiber_core*>(c));
         mark_dead(state, *c);
         if (c->stack != nullptr) state.stacks->abandon(std::exchange(c->stack, nullptr));
     }
     state.root = &who.root();
-    for (core* c : left) {
-        if (c->is(trait_fiber)) lose(static_cast<fiber_core&>(*c));
-    }
+    for (fiber_core* f : lost) lose(*f);  // told here: who must not run anything of the user's
     who.clear();
 }
 
@@ -158,12 +162,12 @@ void watch_for_forks() noexcept {
 
 unsigned forks_so_far() noexcept { return forks.load(std::memory_order_relaxed); }
 
-fork_watcher::fork_watcher() {
+fork_registration::fork_registration(fork_watcher& watcher) : of(watcher) {
     const std::lock_guard held(all_forks().mutex);
     all_forks().watchers.push_back(*this);
 }
 
-fork_watcher::~fork_watcher() {
+fork_registration::~fork_registration() {
     const std::lock_guard held(all_forks().mutex);
     unlink();
 }
@@ -178,6 +182,7 @@ void must_be_here(std::uint64_t owner, const char* held) {
 
 void end_child(fiber_core& forker) noexcept {
     last_word(forker);
+    forker.owner->enlist(forker);  // it waits for the others
     this_thread.hub->shut_down();
     std::exit(forker.error != nullptr ? EXIT_FAILURE : EXIT_SUCCESS);
 }

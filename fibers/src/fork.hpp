@@ -9,7 +9,7 @@
 #include <new>
 #include <vector>
 
-#include <copse/detail/wait.hpp>
+#include <copse/detail/shared_wait.hpp>
 
 namespace copse::detail {
 
@@ -18,17 +18,10 @@ struct fiber_core;
 /// Has fork call us, from the first use of copse in the process on.
 void watch_for_forks() noexcept;
 
-/// How many forks this process is away from the first that used copse.
-unsigned forks_so_far() noexcept;
-
-/// What has threads or mutexes of its own, which a fork would split: told of each fork while it lives.
-class fork_watcher : public wait_link {
+/// What has threads or mutexes of its own, which a fork would split.
+class fork_watcher {
 public:
-    fork_watcher();
-    fork_watcher(const fork_watcher&) = delete;
-    fork_watcher& operator=(const fork_watcher&) = delete;
-
-    /// Takes the mutexes. Those of several watchers are taken in the order in which they were made.
+    /// Takes the mutexes. Those of several watchers are taken in the order in which they were registered.
     virtual void before_fork() noexcept {}
     /// Lets go of them, in parent and child.
     virtual void after_fork() noexcept {}
@@ -36,7 +29,21 @@ public:
     virtual void in_child() noexcept {}
 
 protected:
-    ~fork_watcher();
+    fork_watcher() = default;
+    fork_watcher(const fork_watcher&) = default;
+    fork_watcher& operator=(const fork_watcher&) = default;
+    ~fork_watcher() = default;
+};
+
+/// While it lives, `of` is told of each fork. The last member of what it watches for: so that is whole.
+class fork_registration : public wait_link {
+public:
+    explicit fork_registration(fork_watcher& watcher);
+    fork_registration(const fork_registration&) = delete;
+    fork_registration& operator=(const fork_registration&) = delete;
+    ~fork_registration();
+
+    fork_watcher& of;
 };
 
 /// In a child: gives up an object that a thread may have been using which is not there any more. It is not ended.

@@ -53,6 +53,7 @@ private:
     std::vector<std::uint64_t> serials_;  // by index; 0: nobody's
     std::vector<std::uint32_t> free_;
     std::uint64_t last_serial_ = 0;
+    fork_registration at_forks_{*this};
 };
 
 greenlet_data& data_of_current() {

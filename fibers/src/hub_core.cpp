@@ -238,6 +238,7 @@ void hub_core::fire_timers() noexcept {
 void hub_core::bury_mail() noexcept {
     if (undertaker_) return;
     try {
+        const unobserved_spawns ours(*this);
         copse::spawn(spawn_options{.name = "undertaker"}, [this] {
             state.bury_dropped();
             undertaker_ = false;
@@ -434,6 +435,15 @@ void hub_core::renew_in_child() noexcept {
     posted_.store(nullptr, std::memory_order_relaxed);
     sleeping_.store(false, std::memory_order_relaxed);
     undertaker_ = false;
+    shutdown_ = idler_ = nullptr;
+    ending_ = false;
+    if (!at_rest_ && this_thread.current != &greenlet_core && !greenlet_core.is(trait_stays)) {
+        // It is in the middle of a callback, in a switch by hand: the child gets another.
+        if (greenlet_core.stack != nullptr) state.stacks->abandon(std::exchange(greenlet_core.stack, nullptr));
+        greenlet_core.frame = nullptr;
+        greenlet_core.gate.store(gate_of_nobody, std::memory_order_relaxed);
+        at_rest_ = true;
+    }
     shared_waits = 0;
     promised_wakes_.store(0, std::memory_order_relaxed);
     auto fresh = std::make_shared<hub_door>();

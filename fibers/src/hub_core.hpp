@@ -153,7 +153,7 @@ struct hub_core : hub {
     /// main, at the end of the thread.
     void shut_down() noexcept;
 
-    /// While the process forks. The door comes before the thread's mail, the driver after it.
+    /// While the process forks. The doors of all hubs come before the thread's mail, its own driver after it.
     void hold_door() noexcept { door_->mutex.lock(); }
     void release_door() noexcept { door_->mutex.unlock(); }
     void hold_driver() noexcept { driver_mutex_.lock(); }
@@ -190,6 +190,7 @@ struct hub_core : hub {
     std::int64_t looked_at = 0;  // the clock at the last turn that read it
     core& greenlet_core;         // in the thread's state
     ring<spawn_observer> spawn_observers;
+    unsigned unobserved = 0;  // unobserved_spawns
     std::size_t unfinished = 0;
     std::size_t shared_waits = 0;  // what other threads may end: while there are any, nothing is a deadlock
     std::uint64_t spawned = 0;
@@ -280,6 +281,18 @@ private:
     std::atomic<bool> sleeping_{false};
     std::atomic<std::size_t> promised_wakes_{0};
     std::shared_ptr<hub_door> door_ = std::make_shared<hub_door>();
+};
+
+/// While one lives, observers are not told of spawns: those of ours in a turn.
+class unobserved_spawns {
+public:
+    explicit unobserved_spawns(hub_core& hub) noexcept : hub_(hub) { ++hub_.unobserved; }
+    unobserved_spawns(const unobserved_spawns&) = delete;
+    unobserved_spawns& operator=(const unobserved_spawns&) = delete;
+    ~unobserved_spawns() { --hub_.unobserved; }
+
+private:
+    hub_core& hub_;
 };
 
 /// ", parked in …" or what else it does, for messages.

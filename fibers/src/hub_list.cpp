@@ -5,20 +5,32 @@
 #include <vector>
 
 #include "fork.hpp"
+#include "hub_core.hpp"
 
 namespace copse::detail {
 
 namespace {
 
+// The doors of all hubs are held too, so that in the child none is held by a thread that is not there.
 struct hub_list final : fork_watcher {
-    void before_fork() noexcept override { mutex.lock(); }
-    void after_fork() noexcept override { mutex.unlock(); }
+    void before_fork() noexcept override {
+        mutex.lock();
+        for (hub_core* hub : hubs) hub->hold_door();
+    }
+    void after_fork() noexcept override {
+        for (hub_core* hub : hubs) hub->release_door();
+        mutex.unlock();
+    }
     void in_child() noexcept override {
+        for (hub_core* hub : hubs) {
+            if (hub != this_thread.hub) hub->door()->hub = nullptr;
+        }
         std::erase_if(hubs, [](const hub_core* hub) { return hub != this_thread.hub; });
     }
 
     std::mutex mutex;
     std::vector<hub_core*> hubs;  // guarded by mutex
+    fork_registration at_forks{*this};
 };
 
 // Threads may end after the static objects have: this one never does.

@@ -83,7 +83,10 @@ bool hub_watch::ask() noexcept {
     const std::uint64_t asked = asked_.load(std::memory_order_relaxed);
     if (answered_.load(std::memory_order_acquire) != asked) return false;
     asked_.store(asked + 1, std::memory_order_release);
-    if (::pthread_kill(thread_, signal_) != 0) return false;
+    if (::pthread_kill(thread_, signal_) != 0) {
+        asked_.store(asked, std::memory_order_release);  // it is never answered
+        return false;
+    }
     for (int i = 0; i < patience; ++i) {
         if (answered_.load(std::memory_order_acquire) == asked + 1) return true;
         std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -80,6 +80,13 @@ void finish_unstarted(fiber_core& f) noexcept {
     if (delayed) release(f);  // else the ready queue still holds it, and lets go of it when its turn comes
 }
 
+// Nobody can ask for it any more. Its destructor may park: meanwhile the thread knows of it.
+[[gnu::noinline]] void end_result(thread_state& state, fiber_core& f) noexcept {
+    state.enlist(f);
+    f.ops->drop_result(f);
+    state.strike_off(f);
+}
+
 // Runs the callable; nothing of the exception is left when it returns.
 [[gnu::noinline]] void run_body(fiber_core& f) {
     try {
@@ -99,7 +106,8 @@ void ask_for_kill(fiber_core& f, std::exception_ptr exception) {
     if (f.killing == kill_phase::cleaning && !is_calm(f)) return;  // never breaks a clean-up (decision 4)
     const greenlet held = handle_access::share(f);                 // stop callbacks are anybody's code
     if (f.data != nullptr && f.data->stop != nullptr) {
-        f.data->stop->request_stop();
+        std::stop_source asked = *f.data->stop;  // a callback may park, and the fiber end meanwhile
+        asked.request_stop();
         if (f.is_dead() || f.killing == kill_phase::pending) return;
     }
     const bool quiet = exception == nullptr || is_exit(exception);
@@ -180,6 +188,8 @@ departure live_as_fiber(thread_state& state, core& first) {
         mark_dead(state, f);
         tell_end(f);
         end_data(f);  // what was made since
+        if (f.refs.load(std::memory_order_relaxed) == 1 && f.has_result) [[unlikely]]
+            end_result(state, f);
         if (state.root == &f) [[unlikely]]
             end_child(f);
         const std::uint32_t request = f.stack_request;

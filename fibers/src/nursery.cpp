@@ -92,7 +92,7 @@ void nursery::cancel() noexcept {
 }
 
 void nursery::ended(detail::fiber_core& f) noexcept {
-    if (f.error == nullptr) return;
+    if (f.error == nullptr || f.is(detail::trait_left_behind)) return;  // in a child nobody has failed
     failures_.push_back(f.error);
     cancel();
     if (!in_body_ || into_body_error_ != nullptr) return;

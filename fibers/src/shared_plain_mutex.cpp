@@ -4,6 +4,7 @@
 
 #include <copse/error.hpp>
 
+#include "fork.hpp"
 #include "thread_state.hpp"
 
 namespace copse::shared {
@@ -66,6 +67,7 @@ bool timed_mutex::wait_by(std::int64_t deadline) {
             return true;
         }
         if (is_mine()) throw self_deadlock("shared mutex: locked again by its owner, which would wait for itself");
+        detail::must_be_here(owner_, noun());
         claimant mine(*this, again);
         again ? waiting_.push_front(mine) : waiting_.push_back(mine);
         if (mine.park(held, deadline) != detail::cause::satisfied) return false;

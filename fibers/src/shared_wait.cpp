@@ -7,6 +7,7 @@
 namespace copse::detail {
 
 shared_object::~shared_object() {
+    if (born_ != forks_so_far()) return;
     const guard held(mutex_);
     if (due_ != 0) [[unlikely]]
         abort_watched(noun_);
@@ -71,6 +72,7 @@ bool shared_wait::take_back(wait& w) noexcept {
     const std::lock_guard held(self.of_.mutex_);
     if (self.how_ != cause::open) return false;
     self.unlink();
+    self.recall = nullptr;
     return true;
 }
 

@@ -58,7 +58,7 @@ void file_fiber(fiber_core& f, const core_ops& ops, const spawn_options* with, s
     hub.state.enlist(f);
     ++hub.unfinished;
     ++hub.spawned;
-    if (!hub.spawn_observers.empty()) [[unlikely]]
+    if (!hub.spawn_observers.empty() && hub.unobserved == 0) [[unlikely]]
         tell_of_spawn(f);
 }
 

@@ -4,6 +4,7 @@
 
 #include <copse/fiber.hpp>
 
+#include "fork.hpp"
 #include "greenlet_data.hpp"
 #include "hub_core.hpp"
 #include "time_limit.hpp"
@@ -12,12 +13,17 @@ namespace copse {
 
 namespace detail {
 
-struct stop_watch::relay {
+struct stop_watch::relay final : fork_watcher {
     explicit relay(std::function<void()> f) : told(std::move(f)), at(this_thread.hub), home(at->handle()) {}
+
+    void in_child() noexcept override {
+        if (at == this_thread.hub) home = at->handle();  // the door that it knew is the parent's
+    }
 
     std::function<void()> told;  // its thread's alone; empty once nobody wants to be told any more
     hub_core* const at;
-    const hub_handle home;
+    hub_handle home;
+    fork_registration at_forks{*this};
 };
 
 stop_watch::stop_watch(std::stop_token token, std::function<void()> told)

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
+#include <functional>
 #include <limits>
 #include <mutex>
 #include <stdexcept>
@@ -58,6 +59,7 @@ private:
     void withdraw(const thread_task& task) noexcept;
     void make_thread();
     void work() noexcept;
+    void count_ended() noexcept;
     static void bring_back(std::shared_ptr<thread_task> task) noexcept;
 
     const thread_pool_options with_;
@@ -66,7 +68,8 @@ private:
     std::condition_variable work_or_end_;
     std::condition_variable none_left_;
     std::deque<std::shared_ptr<thread_task>> tasks_;  // waiting for a thread
-    std::size_t threads_ = 0;
+    std::size_t threads_ = 0;                         // that take tasks
+    std::size_t alive_ = 0;                           // threads_, and those that end
     std::size_t idle_ = 0;
     std::atomic<std::size_t> waiting_{0};  // fibers
     bool ending_ = false;
@@ -75,6 +78,16 @@ private:
 namespace {
 
 thread_local pool_threads* pool_of_this_thread = nullptr;
+
+// Made before anything of copse is used on its thread, so that it ends after copse's own end of the thread.
+struct last_word_of_thread {
+    std::function<void()> say;
+    ~last_word_of_thread() {
+        if (say) say();
+    }
+};
+
+thread_local last_word_of_thread at_the_end;
 
 }  // namespace
 
@@ -147,8 +160,12 @@ void pool_threads::add(const std::shared_ptr<thread_task>& task) {
 
 void pool_threads::make_thread() {
     const signals_kept_out inherited;
-    std::thread([self = shared_from_this()] { self->work(); }).detach();
+    std::thread([self = shared_from_this()] {
+        at_the_end.say = [self] { self->count_ended(); };
+        self->work();
+    }).detach();
     ++threads_;
+    ++alive_;
 }
 
 void pool_threads::work() noexcept {
@@ -172,7 +189,11 @@ void pool_threads::work() noexcept {
         lock.lock();
     }
     --threads_;
-    if (threads_ == 0) none_left_.notify_all();
+}
+
+void pool_threads::count_ended() noexcept {
+    const std::lock_guard lock(mutex_);
+    if (--alive_ == 0) none_left_.notify_all();
 }
 
 // A post is ordered, and wakes the hub; if the hub has ended nobody waits.
@@ -194,7 +215,7 @@ void pool_threads::end() noexcept {
     std::unique_lock lock(mutex_);
     ending_ = true;
     work_or_end_.notify_all();
-    none_left_.wait(lock, [this] { return threads_ == 0; });
+    none_left_.wait(lock, [this] { return alive_ == 0; });
     lock.unlock();
 }
 
@@ -215,6 +236,7 @@ private:
 
     const thread_pool_options with_;
     std::shared_ptr<detail::pool_threads> threads_ = std::make_shared<detail::pool_threads>(with_);  // shared with them
+    detail::fork_registration at_forks_{*this};
 };
 
 thread_pool::thread_pool(const thread_pool_options& with) {

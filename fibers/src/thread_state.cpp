@@ -210,7 +210,6 @@ void thread_state::hold_shared_objects() noexcept {
 
 void thread_state::before_fork() noexcept {
     hold_shared_objects();
-    if (hub_ != nullptr) hub_->hold_door();
     mail_.lock();
     if (hub_ != nullptr) hub_->hold_driver();
 }
@@ -218,7 +217,6 @@ void thread_state::before_fork() noexcept {
 void thread_state::after_fork() noexcept {
     if (hub_ != nullptr) hub_->release_driver();
     mail_.unlock();
-    if (hub_ != nullptr) hub_->release_door();
     for (std::mutex* m : held_for_fork_) m->unlock();
     held_for_fork_.clear();
 }
@@ -297,7 +295,8 @@ void thread_state::end_newest() noexcept {
     retain(victim);
     if (!victim.has_started()) {
         request_end(static_cast<fiber_core&>(victim));
-    } else if (!kill_suspended(*this, victim) && !victim.is_dead()) {
+    } else if (victim.is_dead() || (!kill_suspended(*this, victim) && !victim.is_dead())) {
+        // A dead one is still listed while it ends its result, which nothing can be thrown into.
         withdraw_wait(victim);
         victim.traits |= trait_lost;
         mark_dead(*this, victim);

@@ -77,7 +77,7 @@ cause park(wait& w, std::int64_t deadline) {
         const turn_mark behind_all(hub, w);
         leave(hub, self);
     } else {
-        if (deadline != never) {
+        if (deadline != never && w.ended == cause::open) {  // a stop may have come while it was linked
             w.fire = &time_out;
             hub.timers.arm(w, deadline);
         }

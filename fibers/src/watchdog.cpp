@@ -207,6 +207,7 @@ private:
     post* reporting_ = nullptr;
     std::thread thread_;
     std::uint64_t shift_ = 0;
+    detail::fork_registration at_forks_{*this};
 };
 
 struct detail::watchdog_access {

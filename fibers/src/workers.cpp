@@ -133,6 +133,8 @@ private:
         crew->seen = true;
         crew->count_ended(n);
     }
+
+    detail::fork_registration at_forks_{*this};
 };
 
 detail::crew& workers::crew() const noexcept { return *inside_->crew; }
@@ -202,6 +204,7 @@ hub_handle workers::hub(std::size_t i) const {
     if (i >= size()) {
         throw std::out_of_range("workers: there is no number " + std::to_string(i) + " of " + std::to_string(size()));
     }
+    if (crew().doors[i] == nullptr) throw thread_exited("workers: number " + std::to_string(i) + " never had a hub");
     return hub_handle::through(crew().doors[i]);
 }
 

@@ -229,13 +229,13 @@ resolver::~resolver() {
     if ((*last)->is_of_this_process()) delete last;
 }
 
-resolver::desk& resolver::here() const {
+std::shared_ptr<resolver::desk> resolver::here() const {
     std::shared_ptr<desk>* now = desk_.load();
     while (!(*now)->is_of_this_process()) {
         auto fresh = std::make_unique<std::shared_ptr<desk>>(std::make_shared<desk>(with_));
         if (desk_.compare_exchange_strong(now, fresh.get())) now = fresh.release();
     }
-    return **now;
+    return *now;
 }
 
 std::vector<endpoint> resolver::resolve_by(std::string_view host, std::uint16_t port, int family,
@@ -243,7 +243,8 @@ std::vector<endpoint> resolver::resolve_by(std::string_view host, std::uint16_t 
     check(host, family);
     const std::string name(host);
     std::optional<addresses> found = known_here(name, family);
-    if (found->empty()) found = here().ask({name, family}, within);
+    const std::shared_ptr<desk> held = here();
+    if (found->empty()) found = held->ask({name, family}, within);
     if (!found) {
         const std::string text = "looking up " + name + ", its time is over";
         throw timed_out(std::make_error_code(std::errc::timed_out), text, 0);
@@ -252,11 +253,14 @@ std::vector<endpoint> resolver::resolve_by(std::string_view host, std::uint16_t 
     return std::move(*found);
 }
 
-std::string resolver::name_of(const endpoint& address) { return here().threads.apply(ask_for_name, address); }
+std::string resolver::name_of(const endpoint& address) {
+    const std::shared_ptr<desk> held = here();  // as long as somebody waits
+    return held->threads.apply(ask_for_name, address);
+}
 
-void resolver::forget() { here().table->forget(); }
+void resolver::forget() { here()->table->forget(); }
 
-std::size_t resolver::running() const { return here().table->running(); }
+std::size_t resolver::running() const { return here()->table->running(); }
 
 resolver& resolver::common() {
     static auto* const all = new resolver();  // its threads may run to the very end of the process

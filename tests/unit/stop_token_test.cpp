@@ -327,3 +327,32 @@ TEST_F(StopInConditionVariable, StoppedByAnotherThread) {
     EXPECT_FALSE(f.get());
     other.join();
 }
+
+// The stop comes between the look at the token and the wait, from the unlock itself.
+TEST_F(StopInConditionVariable, RequestedByTheUnlockLeavesNoDeadline) {
+    struct stopping_lock {
+        std::stop_source& source;
+        void lock() {}
+        void unlock() { source.request_stop(); }
+    } stops{source};
+    EXPECT_FALSE(changed.wait_for(stops, source.get_token(), 1h, [] { return false; }));
+    EXPECT_EQ(copse::hub::current().stats().timers, 0U);
+}
+
+TEST_F(StopToken, ACallbackMayOutliveTheFiberByWaiting) {
+    copse::event go;
+    auto f = copse::spawn([&] {
+        const std::stop_callback waits(copse::this_fiber::stop_token(), [&] {
+            copse::sleep(1ms);
+            log("waited");
+        });
+        go.wait();
+    });
+    copse::yield();
+    auto killer = copse::spawn([&] { f.request_kill(); });
+    copse::yield();
+    go.set();
+    killer.join();
+    f.join();
+    EXPECT_EQ(log.text(), "waited");
+}

@@ -106,7 +106,7 @@ public:
     }
 
     /// The same, ended by a stop too: for the std::stop_token of others and of `this_fiber::stop_token()`.
-    /// Returns: what `holds()` said last; false only after a stop was requested.
+    /// Returns: what `holds()` said last: false only after a stop was requested or, of the timed forms, the time was over.
     template <detail::accepted_lock<Only> Lock, class Predicate>
     bool wait(Lock& lock, const std::stop_token& stop, Predicate holds) {
         return holds() || wait_stoppable(lock, stop, detail::never, holds);

@@ -121,13 +121,19 @@ struct result_room : fiber_core {
         stored result;
     };
     result_room() noexcept {}
-    ~result_room() {
-        if (has_result) result.~stored();
+    ~result_room() { end_result(); }
+
+    void end_result() noexcept {
+        if (!has_result) return;
+        has_result = false;
+        result.~stored();
     }
 };
 
 template <>
-struct result_room<void> : fiber_core {};
+struct result_room<void> : fiber_core {
+    void end_result() noexcept {}
+};
 
 }  // namespace detail
 

@@ -66,7 +66,9 @@ struct fiber_block : result_room<R> {
                           call);
     }
 
-    static constexpr core_ops ops{&run, &drop_callable, &destroy, sizeof(fiber_block)};
+    static void drop_result(core& c) noexcept { of(c).end_result(); }
+
+    static constexpr core_ops ops{&run, &drop_callable, &destroy, sizeof(fiber_block), &drop_result};
 };
 
 template <class F, class... Args>

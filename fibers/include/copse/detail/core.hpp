@@ -51,10 +51,11 @@ struct ready_node {
 };
 
 struct core_ops {
-    value (*run)(core&, value&& first);     // calls the callable with the payload of the first switch
-    void (*drop_callable)(core&) noexcept;  // destroys it: once, by the death of the greenlet
-    void (*destroy)(core&) noexcept;        // ends the block, the callable being gone
-    std::size_t size;                       // of the whole block
+    value (*run)(core&, value&& first);             // calls the callable with the payload of the first switch
+    void (*drop_callable)(core&) noexcept;          // destroys it: once, by the death of the greenlet
+    void (*destroy)(core&) noexcept;                // ends the block, the callable being gone
+    std::size_t size;                               // of the whole block
+    void (*drop_result)(core&) noexcept = nullptr;  // of a fiber: ends what it has returned, if anything
 };
 
 struct core : ready_node {

@@ -156,6 +156,9 @@ protected:
         must_be_empty(putters_);
     }
 
+    /// With the mutex held: no more items. Those who wait are told by close().
+    void mark_closed() noexcept { closed_ = true; }
+
     // Guarded by the mutex, as is closed_.
     ring<shared_getter<T>> getters_;
     ring<shared_putter<T>> putters_;

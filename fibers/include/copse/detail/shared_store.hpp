@@ -1,15 +1,16 @@
 // Where the queue of copse::shared keeps its items.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 namespace copse::detail {
 
-/// First in, first out, an item a node. A node whose item was taken is ended by whoever took it, without the queue's mutex,
-/// and used again: in the long run nothing is allocated. The queue's mutex guards everything but `retire`.
+/// First in, first out, an item a node. A node whose item was taken is out until its item has been ended, without the queue's
+/// mutex, and it was given back: meanwhile it counts. Then it is used again: in the long run nothing is allocated. Guarded by
+/// the queue's mutex.
 template <class T>
 class shared_store {
 public:
@@ -22,24 +23,27 @@ public:
         ~node() {}          // NOLINT(modernize-use-equals-default): and ended before
         node(const node&) = delete;
         node& operator=(const node&) = delete;
+
+        void end_item() noexcept { std::destroy_at(std::addressof(item)); }
     };
 
     shared_store() noexcept = default;
     shared_store(const shared_store&) = delete;
     shared_store& operator=(const shared_store&) = delete;
     ~shared_store() {
-        retire_all(take_all());
-        drop_nodes(unused_);
-        drop_nodes(retired_.load(std::memory_order_acquire));
+        end_all(take_all());
+        while (unused_ != nullptr) delete std::exchange(unused_, unused_->next);
     }
 
     bool empty() const noexcept { return first_ == nullptr; }
     std::size_t size() const noexcept { return size_; }
+    /// Places that are not free: items, and nodes that are out.
+    std::size_t used() const noexcept { return size_ + out_; }
     T& next() noexcept { return first_->item; }
 
     /// Moves `item` in. If that throws, nothing has changed.
     void push(T& item) {
-        if (unused_ == nullptr) refill();
+        if (unused_ == nullptr) unused_ = new node;
         std::construct_at(std::addressof(unused_->item), std::move(item));
         node* const filled = std::exchange(unused_, unused_->next);
         filled->next = nullptr;
@@ -48,47 +52,41 @@ public:
         ++size_;
     }
 
-    /// Takes the next node out. To be retired.
+    /// Takes the next node out. To be given back, its item having been ended.
     node* pop() noexcept {
-        node* const out = std::exchange(first_, first_->next);
+        node* const popped = std::exchange(first_, first_->next);
         if (first_ == nullptr) last_ = &first_;
         --size_;
-        return out;
+        ++out_;
+        return popped;
     }
 
-    /// Takes all nodes out, chained. To be retired.
+    void give_back(node* ended) noexcept {
+        --out_;
+        ended->next = std::exchange(unused_, ended);
+    }
+
+    /// Takes all nodes out for ever, chained.
     node* take_all() noexcept {
         last_ = &first_;
         size_ = 0;
         return std::exchange(first_, nullptr);
     }
 
-    /// Ends the item and gives its node back. Without the mutex: what the destructor does may come back to the queue.
-    void retire(node* out) noexcept {
-        std::destroy_at(std::addressof(out->item));
-        out->next = retired_.load(std::memory_order_relaxed);
-        while (!retired_.compare_exchange_weak(out->next, out, std::memory_order_release, std::memory_order_relaxed)) {}
-    }
-    void retire_all(node* chain) noexcept {
-        while (chain != nullptr) retire(std::exchange(chain, chain->next));
+    /// Ends what take_all returned. Without the mutex: destructors may come back to the queue.
+    static void end_all(node* chain) noexcept {
+        while (chain != nullptr) {
+            const std::unique_ptr<node> each(std::exchange(chain, chain->next));
+            each->end_item();
+        }
     }
 
 private:
-    // All at once, so that no node can have come back meanwhile to be taken for itself.
-    void refill() {
-        unused_ = retired_.exchange(nullptr, std::memory_order_acquire);
-        if (unused_ == nullptr) unused_ = new node;
-    }
-
-    static void drop_nodes(node* chain) noexcept {
-        while (chain != nullptr) delete std::exchange(chain, chain->next);
-    }
-
     node* first_ = nullptr;
     node** last_ = &first_;
     std::size_t size_ = 0;
+    std::size_t out_ = 0;
     node* unused_ = nullptr;
-    std::atomic<node*> retired_{nullptr};
 };
 
 }  // namespace copse::detail

@@ -29,6 +29,9 @@ namespace copse::detail {
 struct hub_core;
 class shared_wait;
 
+/// How many forks this process is away from the first that used copse.
+unsigned forks_so_far() noexcept;
+
 /// The mutex of an object, and how many of its waiters have been claimed and have not run since. Under everything in
 /// copse::shared.
 class shared_object {
@@ -40,7 +43,7 @@ protected:
     using guard = std::lock_guard<std::mutex>;
 
     /// `noun` is for messages.
-    explicit shared_object(const char* noun) noexcept : noun_(noun) {}
+    explicit shared_object(const char* noun) noexcept : noun_(noun), born_(forks_so_far()) {}
     /// Aborts with a message if somebody was claimed and has not run since.
     ~shared_object();
 
@@ -49,6 +52,7 @@ protected:
     /// For destructors: aborts with a message if somebody is in the line.
     template <class Wait>
     void must_be_empty(const ring<Wait>& line) const noexcept {
+        if (born_ != forks_so_far()) return;  // those who wait are threads of the parent's
         const guard held(mutex_);
         if (!line.empty()) [[unlikely]]
             abort_waited_for(*line.front(), noun_);
@@ -61,6 +65,7 @@ private:
     friend class shared_wait;
 
     const char* const noun_;
+    const unsigned born_;
     std::size_t due_ = 0;  // guarded by mutex_
 };
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <exception>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include <copse/detail/shared_exchange.hpp>
@@ -31,7 +32,7 @@ namespace shared {
 /// detail/shared_exchange.hpp.
 ///
 /// Items are moved under a mutex: moving one must not park and not use the queue. Their destructors run without it, and
-/// may. Threads, lifetime, cost: see copse::shared::event; a queue whose items have come and gone allocates nothing until
+/// may, by what does not park. Threads, lifetime, cost: see copse::shared::event; a queue whose items have come and gone allocates nothing until
 /// it holds more than ever before.
 template <class T>
 class queue : public detail::shared_exchange<queue<T>, T, detail::shared_queue_nouns> {
@@ -49,8 +50,14 @@ public:
 
     /// Closes it and ends the items inside: they are got by nobody.
     void close_and_drop() noexcept {
-        this->close();
-        store_.retire_all(take_all());
+        node* dropped = nullptr;
+        {
+            const guard held(this->mutex_);
+            this->mark_closed();
+            dropped = store_.take_all();
+        }
+        detail::shared_store<T>::end_all(dropped);
+        this->close();  // last: whoever waited may end the queue
     }
 
     /// As it is just now.
@@ -72,16 +79,14 @@ private:
         husk(const husk&) = delete;
         husk& operator=(const husk&) = delete;
         ~husk() {
-            if (out != nullptr) of.store_.retire(out);
+            if (out == nullptr) return;
+            out->end_item();
+            detail::shared_lock held(of);
+            of.free_place(out, held);
         }
         queue& of;
         node* out = nullptr;
     };
-
-    node* take_all() noexcept {
-        const guard held(this->mutex_);
-        return store_.take_all();
-    }
 
     // Getters wait only while it is empty, putters only while it is full.
     bool give(T& item, detail::shared_lock& held) {
@@ -90,7 +95,7 @@ private:
             first->claim(held);
             return true;
         }
-        if (store_.size() >= capacity_) return false;
+        if (store_.used() >= capacity_) return false;
         store_.push(item);
         return true;
     }
@@ -98,9 +103,19 @@ private:
     bool take(std::optional<T>& into, husk& left, detail::shared_lock& held) {
         if (store_.empty()) return false;
         into.emplace(std::move(store_.next()));
-        left.out = store_.pop();
-        admit_putter(held);
+        node* const out = store_.pop();
+        if constexpr (std::is_trivially_destructible_v<T>) {
+            free_place(out, held);
+        } else {
+            left.out = out;  // its place is taken until what is left of the item has ended
+        }
         return true;
+    }
+
+    // The last touch of a get: from here on a putter that is let in may end the queue.
+    void free_place(node* out, detail::shared_lock& held) noexcept {
+        store_.give_back(out);
+        admit_putter(held);
     }
 
     // There is room: the longest waiting putter's item comes in. If it cannot be moved, that is the putter's failure.

@@ -84,7 +84,7 @@ private:
     class desk;
 
     std::vector<endpoint> resolve_by(std::string_view host, std::uint16_t port, int family, detail::limit within);
-    desk& here() const;
+    std::shared_ptr<desk> here() const;
 
     const resolver_options with_;
     // Of this process: the child of a fork leaves its parent's alone, whatever state that is in.
