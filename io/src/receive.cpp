@@ -54,7 +54,7 @@ private:
 
 std::size_t socket::recv_by(std::span<std::byte> into, int flags, detail::limit within) {
     entry& e = use("recv");
-    if (into.empty()) {
+    if (into.empty() && !e.messages) {
         copse::detail::attend();
         return 0;
     }
@@ -67,7 +67,7 @@ std::size_t socket::recv_by(std::span<std::byte> into, int flags, detail::limit 
 
 std::optional<std::size_t> socket::try_recv(std::span<std::byte> into, int flags) {
     entry& e = use("try_recv");
-    if (into.empty()) return 0;
+    if (into.empty() && !e.messages) return 0;
     const aside from_another_queue(e, flags);
     const ssize_t n = try_transfer(e, direction::in, [&] { return recv_now(e, into, flags); });
     if (n >= 0) return received(e, n, into.size(), flags);

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <copse/io/buffer.hpp>
+#include <copse/io/datagram.hpp>
+#include <copse/io/datagram_socket.hpp>
 #include <copse/io/endpoint.hpp>
 #include <copse/io/error.hpp>
 #include <copse/io/socket.hpp>
