@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -13,6 +15,7 @@
 #include <utility>
 
 #include <copse/io/buffer.hpp>
+#include <copse/io/buffer_view.hpp>
 #include <copse/io/datagram.hpp>
 #include <copse/io/detail/limit.hpp>
 #include <copse/io/endpoint.hpp>
@@ -149,6 +152,19 @@ public:
     std::size_t recv_until(std::span<std::byte> into, std::chrono::time_point<Clock, Duration> when, int flags = 0) {
         return recv_by(into, flags, detail::limit::until(when));
     }
+    /// Receives into several buffers, each filled before the next; of a stream's, into the first 64 that are not empty.
+    std::size_t recv(std::span<const mutable_buffer> into) { return recv_by(into, standing()); }
+    std::size_t recv(std::initializer_list<mutable_buffer> into) {
+        return recv_by({into.begin(), into.size()}, standing());
+    }
+    template <class Rep, class Period>
+    std::size_t recv_for(std::span<const mutable_buffer> into, std::chrono::duration<Rep, Period> length) {
+        return recv_by(into, detail::limit::within(length));
+    }
+    template <class Clock, class Duration>
+    std::size_t recv_until(std::span<const mutable_buffer> into, std::chrono::time_point<Clock, Duration> when) {
+        return recv_by(into, detail::limit::until(when));
+    }
     /// Parks:   no. Returns: empty if nothing is there.
     std::optional<std::size_t> try_recv(std::span<std::byte> into, int flags = 0);
 
@@ -232,6 +248,53 @@ public:
     template <class Clock, class Duration>
     void send_all_until(std::string_view from, std::chrono::time_point<Clock, Duration> when) {
         send_all_by(bytes_of(from), detail::limit::until(when));
+    }
+
+    /// Sends all bytes of all pieces, in their order, without copying them together; any number of pieces. On a socket of
+    /// messages it is one message, of at most 1,024 pieces (EMSGSIZE).
+    void send_all(std::span<const const_buffer> pieces) { send_all_by(pieces, standing()); }
+    void send_all(std::initializer_list<const_buffer> pieces) {
+        send_all_by({pieces.begin(), pieces.size()}, standing());
+    }
+    template <class Rep, class Period>
+    void send_all_for(std::span<const const_buffer> pieces, std::chrono::duration<Rep, Period> length) {
+        send_all_by(pieces, detail::limit::within(length));
+    }
+    template <class Rep, class Period>
+    void send_all_for(std::initializer_list<const_buffer> pieces, std::chrono::duration<Rep, Period> length) {
+        send_all_by({pieces.begin(), pieces.size()}, detail::limit::within(length));
+    }
+    template <class Clock, class Duration>
+    void send_all_until(std::span<const const_buffer> pieces, std::chrono::time_point<Clock, Duration> when) {
+        send_all_by(pieces, detail::limit::until(when));
+    }
+    template <class Clock, class Duration>
+    void send_all_until(std::initializer_list<const_buffer> pieces, std::chrono::time_point<Clock, Duration> when) {
+        send_all_by({pieces.begin(), pieces.size()}, detail::limit::until(when));
+    }
+
+    /// Stands for "up to the end of the file".
+    static constexpr std::uint64_t whole_file = std::numeric_limits<std::uint64_t>::max();
+
+    /// Sends `count` bytes of the open file `file`, from byte `offset` on. The kernel moves them; of a file that it cannot move
+    /// so, such as one of /proc, they are read and sent. The file's own position is neither used nor changed. The time is for all of it.
+    /// Parks:   until the kernel has taken the last byte. Reading from a slow disk blocks the thread.
+    /// Returns: how many bytes were sent: fewer if the file ended before, also because it was cut meanwhile.
+    /// Throws:  as send_all; the file's own errors, such as EBADF, ESPIPE for a pipe, EIO. A peer that is gone is EPIPE, no
+    ///          SIGPIPE. std::invalid_argument for an offset beyond 2^63.
+    /// After:   a kill: unknown how much was sent.
+    std::uint64_t send_file(int file, std::uint64_t offset = 0, std::uint64_t count = whole_file) {
+        return send_file_by(file, offset, count, standing());
+    }
+    template <class Rep, class Period>
+    std::uint64_t send_file_for(int file, std::uint64_t offset, std::uint64_t count,
+                                std::chrono::duration<Rep, Period> length) {
+        return send_file_by(file, offset, count, detail::limit::within(length));
+    }
+    template <class Clock, class Duration>
+    std::uint64_t send_file_until(int file, std::uint64_t offset, std::uint64_t count,
+                                  std::chrono::time_point<Clock, Duration> when) {
+        return send_file_by(file, offset, count, detail::limit::until(when));
     }
 
     /// Receives one datagram and where it comes from. One that does not fit is cut, and says so; an empty one is a datagram,
@@ -385,6 +448,9 @@ private:
     pooled_buffer recv_pooled_by(detail::limit within);
     std::size_t send_by(std::span<const std::byte> from, int flags, detail::limit within);
     void send_all_by(std::span<const std::byte> from, detail::limit within);
+    std::size_t recv_by(std::span<const mutable_buffer> into, detail::limit within);
+    void send_all_by(std::span<const const_buffer> pieces, detail::limit within);
+    std::uint64_t send_file_by(int file, std::uint64_t offset, std::uint64_t count, detail::limit within);
     datagram recv_from_by(std::span<std::byte> into, int flags, detail::limit within);
     std::size_t send_to_by(std::span<const std::byte> bytes, const endpoint& there, int flags, detail::limit within);
     std::size_t recv_many_by(std::span<datagram_slot> slots, detail::limit within);
@@ -438,11 +504,12 @@ socket connect_by(std::string_view there, limit within);
 /// A connected stream socket.
 ///
 /// As text, `there` is an endpoint or `name:port` (the port a number). "localhost" is 127.0.0.1, then ::1. For every other name
-/// the system's resolver is asked **here and now: it blocks the thread**, all fibers with it, as long as it takes. All
-/// addresses are tried in order, in one time.
+/// the system's resolver is asked **here and now: it blocks the thread**, all fibers with it, as long as it takes. If
+/// there are several addresses, IPv6 and IPv4 take turns: each has 250 ms ahead of the next, or until it has failed, and the first that is
+/// connected wins (RFC 8305). One time is for all.
 ///
 /// Parks:   until connected.
-/// Throws:  as socket::connect, with the last address's error; timed_out; std::invalid_argument for the text;
+/// Throws:  as socket::connect, with the error that came last; timed_out; std::invalid_argument for the text;
 ///          std::system_error of name_category().
 inline socket connect(const endpoint& there) { return detail::connect_by(there, {}); }
 inline socket connect(std::string_view there) { return detail::connect_by(there, {}); }
