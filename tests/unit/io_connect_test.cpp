@@ -48,6 +48,7 @@ protected:
     void watch(copse::virtual_time& time) {
         clock_of_test = &time;
         sys.connect = [](int fd, const sockaddr* there, socklen_t size) {
+            if (holes.count(fd) != 0) return errno = EINPROGRESS, -1;  // asked how far it is
             attempts.push_back({there->sa_family, clock_of_test->elapsed()});
             if (all_refuse || there->sa_family == refusing) return errno = ECONNREFUSED, -1;
             if (there->sa_family == black_hole) {
