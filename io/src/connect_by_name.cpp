@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include <copse/detail/wait.hpp>
 #include <copse/event.hpp>
 #include <copse/fiber.hpp>
 #include <copse/io/socket.hpp>
@@ -101,6 +102,8 @@ private:
 socket detail::connect_by(std::string_view there, limit within) {
     const std::vector<endpoint> all = interleaved(find_endpoints(there));
     if (all.size() == 1) return connect_by(all.front(), within);
+    copse::detail::
+        attend();  // before there are attempts: where nobody can wait, nobody could wait for their end either
     within.deadline();
     race addresses(within);
     for (const endpoint& one : all) {

@@ -3,6 +3,7 @@
 
 #include <copse/io/socket.hpp>
 
+#include "aside.hpp"
 #include "datagram_transfer.hpp"
 #include "message.hpp"
 #include "system_calls.hpp"
@@ -37,6 +38,7 @@ ssize_t send_now(const entry& e, const msghdr& message, int flags) noexcept {
 
 datagram socket::recv_from_by(std::span<std::byte> into, int flags, detail::limit within) {
     entry& e = use("recv_from");
+    const detail::aside from_another_queue(e, flags);
     arrival next(into);
     const ssize_t n = transfer(e, direction::in, within, "recv_from", [&] { return next.receive(e, flags); });
     if (n < 0) [[unlikely]]
@@ -46,6 +48,7 @@ datagram socket::recv_from_by(std::span<std::byte> into, int flags, detail::limi
 
 std::optional<datagram> socket::try_recv_from(std::span<std::byte> into, int flags) {
     entry& e = use("try_recv_from");
+    const detail::aside from_another_queue(e, flags);
     arrival next(into);
     const ssize_t n = try_transfer(e, direction::in, [&] { return next.receive(e, flags); });
     if (n >= 0) return next.taken(n);

@@ -1,6 +1,5 @@
 #include <copse/io/datagram_server.hpp>
 
-#include <algorithm>
 #include <cerrno>
 #include <vector>
 
@@ -14,9 +13,7 @@ using detail::others;
 
 incoming_datagram::incoming_datagram(std::shared_ptr<detail::datagram_server_state> server,
                                      std::span<const std::byte> bytes, datagram about)
-    : server_(std::move(server)), bytes_(new std::byte[bytes.size()]), about_(about) {
-    std::copy(bytes.begin(), bytes.end(), bytes_.get());
-}
+    : server_(std::move(server)), bytes_(bytes.begin(), bytes.end()), about_(about) {}
 
 bool incoming_datagram::reply(std::span<const std::byte> bytes) const { return server_->reply(bytes, peer()); }
 

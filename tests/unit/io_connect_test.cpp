@@ -153,6 +153,18 @@ TEST_F(IoConnect, KilledAttemptsLeaveNothing) {
     EXPECT_EQ(copse::hub::current().stats().watching, 0U);
 }
 
+TEST_F(IoConnect, TheHubCannotConnect) {
+    const error_recorder errors;
+    bool done = false;
+    copse::hub::current().post([&] {
+        done = true;
+        io::connect("localhost:9");
+    });
+    while (!done) copse::yield();
+    ASSERT_EQ(errors.count(), 1U);
+    EXPECT_THROW(std::rethrow_exception(errors[0].exception), copse::blocking_in_hub);
+}
+
 // ---- both families
 
 TEST_F(IoConnect, OneListenerForBothFamilies) {

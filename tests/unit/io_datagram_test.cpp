@@ -132,6 +132,17 @@ TEST_F(IoDatagram, StreamsLoseNothing) {
     EXPECT_EQ(right.recv_from(buffer).size, 0U);
 }
 
+// The queue of errors is another one: that it is empty says nothing of datagrams.
+TEST_F(IoDatagram, AskingForErrorsForgetsNoDatagram) {
+    auto server = io::bind_datagram("127.0.0.1:0");
+    auto client = io::connect_datagram(server.local_endpoint());
+    client.send("a");
+    client.send("b");
+    EXPECT_EQ(text(server.recv_from_for(buffer, 1s)), "a");
+    EXPECT_FALSE(server.try_recv_from(buffer, MSG_ERRQUEUE).has_value());
+    EXPECT_EQ(text(server.recv_from_for(buffer, 1s)), "b");
+}
+
 // ---- waits
 
 TEST_F(IoDatagram, ReceivingParksUntilOneComes) {

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <copse/detail/callable.hpp>
 #include <copse/io/datagram_socket.hpp>
@@ -43,11 +44,12 @@ namespace detail {
 struct datagram_server_state;
 }  // namespace detail
 
-/// What a handler is given: the bytes, and the way back. It may be kept beyond the handler.
+/// What a handler is given: the bytes, and the way back. It may be kept beyond the handler, and moved; who was moved from holds
+/// nothing and cannot reply.
 class incoming_datagram {
 public:
-    std::span<const std::byte> bytes() const noexcept { return {bytes_.get(), about_.size}; }
-    std::string_view text() const noexcept { return {reinterpret_cast<const char*>(bytes_.get()), about_.size}; }
+    std::span<const std::byte> bytes() const noexcept { return bytes_; }
+    std::string_view text() const noexcept { return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()}; }
     /// Empty if the sender has no address, and cannot be answered.
     const endpoint& peer() const noexcept { return about_.from; }
     /// It was longer than `max_size`, and the rest is lost.
@@ -68,7 +70,7 @@ private:
                       datagram about);
 
     std::shared_ptr<detail::datagram_server_state> server_;
-    std::unique_ptr<std::byte[]> bytes_;
+    std::vector<std::byte> bytes_;
     datagram about_;
 };
 
