@@ -55,7 +55,7 @@ bool listens(const entry& e) noexcept {
 accepted make_accepted(const entry& listener, int fd, const taken_address& from) {
     accepted made;
     // Fresh connections have room to send and, mostly, nothing to read yet.
-    made.connection = detail::socket_access::take_over(fd, bit(direction::out), listener.drains);
+    made.connection = detail::socket_access::take_over(fd, bit(direction::out), nature_of(listener));
     made.peer = endpoint::from_native(reinterpret_cast<const sockaddr*>(&from.storage), from.size);
     detail::socket_access::remember_peer(made.connection, made.peer);
     return made;

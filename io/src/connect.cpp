@@ -3,12 +3,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <vector>
 
 #include <copse/fiber.hpp>
 #include <copse/io/socket.hpp>
 
-#include "name_lookup.hpp"
 #include "socket_access.hpp"
 #include "system_calls.hpp"
 #include "transfer.hpp"
@@ -138,20 +136,6 @@ socket detail::connect_by(const endpoint& there, limit within) {
     socket s(there.family());
     socket_access::connect(s, there, within);
     return s;
-}
-
-socket detail::connect_by(std::string_view there, limit within) {
-    within.deadline();  // one time for all: fixed before copies are made
-    const std::vector<endpoint> all = find_endpoints(there, within);
-    for (std::size_t i = 0;; ++i) {
-        try {
-            return connect_by(all[i], within);
-        } catch (const timed_out&) {
-            throw;
-        } catch (const std::system_error&) {
-            if (i + 1 == all.size()) throw;
-        }
-    }
 }
 
 }  // namespace copse::io

@@ -215,6 +215,13 @@ endpoint endpoint::any(std::uint16_t port, int family) {
     return e;
 }
 
+endpoint endpoint::unnamed() {
+    endpoint e;
+    e.storage_.ss_family = AF_UNIX;
+    e.size_ = sizeof(sa_family_t);
+    return e;
+}
+
 std::uint16_t endpoint::port() const noexcept {
     if (family() == AF_INET) return ntohs(as<sockaddr_in>(native()).sin_port);
     if (family() == AF_INET6) return ntohs(as<sockaddr_in6>(native()).sin6_port);

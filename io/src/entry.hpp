@@ -35,6 +35,7 @@ struct entry {
     std::uint8_t armed = 0;      // bits of directions; of oneshot only
     std::uint8_t exclusive = 0;  // directions whose waiter wants no company
     bool owned = false;          // by a socket
+    bool messages = false;       // a receive takes one message, whole or cut: no stream
     bool drains = false;         // a short transfer proves that there is nothing left: a TCP socket
     bool ended = false;          // hung up, in error or urgent: from then on a short transfer proves nothing
 

@@ -73,6 +73,10 @@ void fail_timed_out(const char* operation, int fd, std::size_t transferred) {
                     transferred);
 }
 
+void fail_timed_out(const char* operation, int fd, const endpoint& there) {
+    throw timed_out(code_of(ETIMEDOUT), describe(operation, fd, there) + ", its time is over", 0);
+}
+
 void fail_timed_out(const char* operation, const entry& e, direction d, std::size_t transferred) {
     const std::string text = with_progress(describe(operation, e, d), transferred) + ", its time is over";
     throw timed_out(code_of(ETIMEDOUT), text, transferred);

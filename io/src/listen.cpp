@@ -1,6 +1,7 @@
 #include <copse/io/socket.hpp>
 
 #include "name_lookup.hpp"
+#include "stale_name.hpp"
 
 namespace copse::io {
 
@@ -10,7 +11,7 @@ socket listen(const endpoint& here, const listen_options& with) {
     if (internet && with.reuse_address) s.set_option(reuse_address{true});
     if (internet && with.reuse_port) s.set_option(reuse_port{true});
     if (here.family() == AF_INET6) s.set_option(v6_only{with.v6_only});
-    s.bind(here);
+    detail::bind(s, here, SOCK_STREAM, with.replace_stale);
     s.listen(with.backlog);
     return s;
 }

@@ -23,12 +23,13 @@ struct reactor::descriptor_wait : copse::detail::wait {
     reactor& counted_by;
 };
 
-entry& reactor::adopt(int fd, std::uint8_t ready, bool drains) {
+entry& reactor::adopt(int fd, std::uint8_t ready, bool drains, bool messages) {
     entry& e = table_.at(fd);
     closing(e);
     e.owned = true;
     e.ready = ready;
     e.drains = drains && sys.truthful;
+    e.messages = messages;
     return e;
 }
 
@@ -137,7 +138,7 @@ void reactor::closing(entry& e) noexcept {
 // The number is no socket's any more.
 void reactor::disown(entry& e) noexcept {
     orphan(e, EBADF);
-    e.owned = e.drains = false;
+    e.owned = e.drains = e.messages = false;
     table_.peer_of(e).size = 0;
 }
 

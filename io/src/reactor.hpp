@@ -52,7 +52,7 @@ public:
     entry_table& table() noexcept { return table_; }
 
     /// Gives the number to a socket, which may expect `ready` of it. What was known of its last holder is forgotten.
-    entry& adopt(int fd, std::uint8_t ready, bool drains);
+    entry& adopt(int fd, std::uint8_t ready, bool drains, bool messages);
 
     /// Step 2: lets others run after 128 operations in a row that did not park. False if the entry changed hands meanwhile.
     [[gnu::always_inline]] bool spend(const entry& e) {

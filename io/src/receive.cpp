@@ -5,6 +5,7 @@
 
 #include <copse/io/socket.hpp>
 
+#include "aside.hpp"
 #include "system_calls.hpp"
 #include "transfer.hpp"
 
@@ -32,33 +33,15 @@ ssize_t recv_now(const entry& e, std::span<std::byte> into, int flags) noexcept 
     throw transfer_error(std::make_error_code(std::errc::connection_aborted), text, got);
 }
 
-/// Errors and urgent data have queues of their own: that one is empty says nothing of ordinary data, and its event may have
-/// been for both. So afterwards the entry remembers that there may be some.
-class aside {
-public:
-    aside(entry& e, int flags) noexcept
-        : e_(e), generation_(e.generation), is_((flags & (MSG_ERRQUEUE | MSG_OOB)) != 0) {}
-    aside(const aside&) = delete;
-    aside& operator=(const aside&) = delete;
-    ~aside() {
-        if (is_ && e_.generation == generation_) e_.ready |= bit(direction::in);
-    }
-
-private:
-    entry& e_;
-    std::uint32_t generation_;
-    bool is_;
-};
-
 }  // namespace
 
 std::size_t socket::recv_by(std::span<std::byte> into, int flags, detail::limit within) {
     entry& e = use("recv");
-    if (into.empty()) {
+    if (into.empty() && !e.messages) {
         copse::detail::attend();
         return 0;
     }
-    const aside from_another_queue(e, flags);
+    const detail::aside from_another_queue(e, flags);
     const ssize_t n = transfer(e, direction::in, within, "recv", [&] { return recv_now(e, into, flags); });
     if (n < 0) [[unlikely]]
         fail_outcome(n, "recv", e, direction::in);
@@ -67,8 +50,8 @@ std::size_t socket::recv_by(std::span<std::byte> into, int flags, detail::limit 
 
 std::optional<std::size_t> socket::try_recv(std::span<std::byte> into, int flags) {
     entry& e = use("try_recv");
-    if (into.empty()) return 0;
-    const aside from_another_queue(e, flags);
+    if (into.empty() && !e.messages) return 0;
+    const detail::aside from_another_queue(e, flags);
     const ssize_t n = try_transfer(e, direction::in, [&] { return recv_now(e, into, flags); });
     if (n >= 0) return received(e, n, into.size(), flags);
     if (!detail::is_again(errno)) fail_outcome(n, "try_recv", e, direction::in);

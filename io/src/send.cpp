@@ -30,7 +30,7 @@ std::size_t sent(entry& e, ssize_t n, std::size_t wanted) noexcept {
 
 std::size_t socket::send_by(std::span<const std::byte> from, int flags, detail::limit within) {
     entry& e = use("send");
-    if (from.empty()) {
+    if (from.empty() && !e.messages) {
         copse::detail::attend();
         return 0;
     }
@@ -42,7 +42,7 @@ std::size_t socket::send_by(std::span<const std::byte> from, int flags, detail::
 
 std::optional<std::size_t> socket::try_send(std::span<const std::byte> from, int flags) {
     entry& e = use("try_send");
-    if (from.empty()) return 0;
+    if (from.empty() && !e.messages) return 0;
     const ssize_t n = try_transfer(e, direction::out, [&] { return send_now(e, from, flags); });
     if (n >= 0) return sent(e, n, from.size());
     if (!detail::is_again(errno)) fail_outcome(n, "try_send", e, direction::out);
@@ -51,15 +51,15 @@ std::optional<std::size_t> socket::try_send(std::span<const std::byte> from, int
 
 void socket::send_all_by(std::span<const std::byte> from, detail::limit within) {
     entry& e = use("send_all");
-    if (from.empty()) copse::detail::attend();
+    if (from.empty() && !e.messages) return copse::detail::attend();
     std::size_t done = 0;
-    while (done != from.size()) {
+    do {
         const auto rest = from.subspan(done);
         const ssize_t n = transfer(e, direction::out, within, "send_all", [&] { return send_now(e, rest, 0); });
         if (n < 0) [[unlikely]]
             fail_outcome(n, "send_all", e, direction::out, done);
         done += sent(e, n, rest.size());
-    }
+    } while (done != from.size());
 }
 
 }  // namespace copse::io

@@ -27,6 +27,11 @@ int int_option(int fd, int name) {
     return value;
 }
 
+/// Datagrams can be sent at once; a stream has to be connected first, and tells then.
+std::uint8_t ready_at_birth(detail::nature of) noexcept {
+    return of == detail::nature::messages ? bit(direction::out) : std::uint8_t{0};
+}
+
 void turn_on_no_delay(int fd) noexcept {
     const int on = 1;
     sys.setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // refused by what is no TCP after all: no harm
@@ -34,16 +39,22 @@ void turn_on_no_delay(int fd) noexcept {
 
 }  // namespace
 
-bool detail::is_tcp(int family, int type, int protocol) noexcept {
-    return (family == AF_INET || family == AF_INET6) && type == SOCK_STREAM &&
-           (protocol == 0 || protocol == IPPROTO_TCP);
+detail::nature detail::nature_of(int family, int type, int protocol) noexcept {
+    if (type != SOCK_STREAM) return nature::messages;
+    const bool internet = family == AF_INET || family == AF_INET6;
+    return internet && (protocol == 0 || protocol == IPPROTO_TCP) ? nature::tcp : nature::stream;
 }
 
-socket detail::socket_access::take_over(int fd, std::uint8_t ready, bool drains) {
+detail::nature detail::nature_of(const entry& e) noexcept {
+    if (e.messages) return nature::messages;
+    return e.drains ? nature::tcp : nature::stream;
+}
+
+socket detail::socket_access::take_over(int fd, std::uint8_t ready, nature of) {
     try {
         reactor& r = reactor::here();
         socket s;
-        s.entry_ = &r.adopt(fd, ready, drains);
+        s.entry_ = &r.adopt(fd, ready, of == nature::tcp, of == nature::messages);
         s.home_ = r.serial();
         s.generation_ = s.entry_->generation;
         s.fd_ = fd;
@@ -68,18 +79,18 @@ socket::socket(int family, int type, int protocol) {
     constexpr int flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
     const int fd = sys.socket(family, type | flags, protocol);
     if (fd < 0) detail::fail(errno, "socket");
-    const bool tcp = detail::is_tcp(family, type & ~flags, protocol);
-    *this = detail::socket_access::take_over(fd, 0, tcp);
-    if (tcp) turn_on_no_delay(fd);
+    const detail::nature of = detail::nature_of(family, type & ~flags, protocol);
+    *this = detail::socket_access::take_over(fd, ready_at_birth(of), of);
+    if (of == detail::nature::tcp) turn_on_no_delay(fd);
 }
 
 socket socket::adopt(int fd) {
     const int family = int_option(fd, SO_DOMAIN);
-    const bool tcp = detail::is_tcp(family, int_option(fd, SO_TYPE), int_option(fd, SO_PROTOCOL));
+    const detail::nature of = detail::nature_of(family, int_option(fd, SO_TYPE), int_option(fd, SO_PROTOCOL));
     if (sys.set_nonblocking(fd) != 0) detail::fail(errno, "adopt", fd);
     detail::reactor& r = detail::reactor::here();
     r.table().at(fd);  // what can fail, fails while the number is still the caller's
-    return detail::socket_access::take_over(fd, 0, tcp);
+    return detail::socket_access::take_over(fd, ready_at_birth(of), of);
 }
 
 entry& socket::use(const char* operation) const {
@@ -175,13 +186,14 @@ endpoint socket::peer_endpoint() const {
     return endpoint::from_native(reinterpret_cast<const sockaddr*>(&address), size);
 }
 
-std::pair<socket, socket> socketpair() {
+std::pair<socket, socket> socketpair(int type) {
     int both[2];
-    if (sys.socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, both) != 0)
-        detail::fail(errno, "socketpair");
+    constexpr int flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+    if (sys.socketpair(AF_UNIX, type | flags, 0, both) != 0) detail::fail(errno, "socketpair");
+    const detail::nature of = detail::nature_of(AF_UNIX, type & ~flags, 0);
     try {
-        socket first = detail::socket_access::take_over(std::exchange(both[0], -1), bit(direction::out), false);
-        socket second = detail::socket_access::take_over(std::exchange(both[1], -1), bit(direction::out), false);
+        socket first = detail::socket_access::take_over(std::exchange(both[0], -1), bit(direction::out), of);
+        socket second = detail::socket_access::take_over(std::exchange(both[1], -1), bit(direction::out), of);
         return {std::move(first), std::move(second)};
     } catch (...) {
         if (both[1] >= 0) sys.close(both[1]);

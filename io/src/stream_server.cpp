@@ -4,46 +4,16 @@
 #include <vector>
 
 #include "failure.hpp"
+#include "handlers.hpp"
 #include "server_state.hpp"
 
 namespace copse::io {
 
-namespace {
-
-constexpr std::chrono::seconds grace(1);  // for the clean-up of handlers that were killed
-
-class presence {
-public:
-    explicit presence(unsigned& count) noexcept : count_(++count) {}
-    presence(const presence&) = delete;
-    presence& operator=(const presence&) = delete;
-    ~presence() { --count_; }
-
-private:
-    unsigned& count_;
-};
-
-/// The handlers that run, but not the caller if it is one of them: nobody can wait for himself.
-std::vector<any_fiber> others(const detail::server_state& state) {
-    std::vector<any_fiber> all;
-    for (const any_fiber& f : state.running) {
-        if (!f.empty() && f.underlying() != greenlet::current()) all.push_back(f);
-    }
-    return all;
-}
-
-bool join_by(const std::vector<any_fiber>& fibers, clock::time_point deadline) {
-    bool all = true;
-    for (const any_fiber& f : fibers) all = f.join_until(deadline) && all;
-    return all;
-}
-
-void end_handlers(const std::vector<any_fiber>& handlers) {
-    for (const any_fiber& f : handlers) f.request_kill();
-    join_by(handlers, clock::now() + grace);
-}
-
-}  // namespace
+using detail::end_handlers;
+using detail::grace;
+using detail::join_by;
+using detail::others;
+using detail::presence;
 
 stream_server::stream_server(socket listener, handler h, const stream_server_options& with, made_here)
     : state_(std::make_shared<detail::server_state>(std::move(listener), std::move(h), with)) {}
@@ -52,10 +22,10 @@ stream_server::~stream_server() {
     const auto state = std::move(state_);
     state->stop();
     try {
-        for (const any_fiber& f : others(*state)) f.request_kill();
+        for (const any_fiber& f : others(state->running)) f.request_kill();
         const shield kept_back;
         if (!state->acceptor.empty()) state->acceptor.join_for(grace);
-        if (const auto handlers = others(*state); !handlers.empty()) end_handlers(handlers);
+        if (const auto handlers = others(state->running); !handlers.empty()) end_handlers(handlers);
     } catch (...) {
         // In the hub nobody can wait: those that were asked end without us.
     }
@@ -82,7 +52,7 @@ bool stream_server::stop_by(detail::limit within) {
     state->stop();
     const clock::time_point deadline{std::chrono::nanoseconds(within.deadline())};
     if (!state->acceptor.empty()) state->acceptor.join();
-    const std::vector<any_fiber> handlers = others(*state);
+    const std::vector<any_fiber> handlers = others(state->running);
     if (join_by(handlers, deadline)) return true;
     end_handlers(handlers);
     return false;

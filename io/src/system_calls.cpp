@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 namespace copse::io::detail {
@@ -23,6 +24,7 @@ int accept4(int fd, sockaddr* from, socklen_t* size, int flags) { return ::accep
 int connect(int fd, const sockaddr* there, socklen_t size) { return ::connect(fd, there, size); }
 int getsockname(int fd, sockaddr* address, socklen_t* size) { return ::getsockname(fd, address, size); }
 int getpeername(int fd, sockaddr* address, socklen_t* size) { return ::getpeername(fd, address, size); }
+int recvmmsg(int fd, mmsghdr* messages, unsigned n, int flags) { return ::recvmmsg(fd, messages, n, flags, nullptr); }
 int wait_for_any(pollfd* fds, nfds_t n, int timeout) { return ::poll(fds, n, timeout); }
 
 constexpr system_calls kernel{
@@ -34,6 +36,12 @@ constexpr system_calls kernel{
     .connect = connect,
     .recv = ::recv,
     .send = ::send,
+    .recvmsg = ::recvmsg,
+    .sendmsg = ::sendmsg,
+    .recvmmsg = recvmmsg,
+    .sendmmsg = ::sendmmsg,
+    .sendfile = ::sendfile,
+    .pread = ::pread,
     .shutdown = ::shutdown,
     .close = ::close,
     .getsockopt = ::getsockopt,

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 struct epoll_event;
+struct mmsghdr;
 
 namespace copse::io::detail {
 
@@ -23,6 +24,12 @@ struct system_calls {
     int (*connect)(int fd, const sockaddr* there, socklen_t size);
     ssize_t (*recv)(int fd, void* into, std::size_t size, int flags);
     ssize_t (*send)(int fd, const void* from, std::size_t size, int flags);
+    ssize_t (*recvmsg)(int fd, msghdr* message, int flags);
+    ssize_t (*sendmsg)(int fd, const msghdr* message, int flags);
+    int (*recvmmsg)(int fd, mmsghdr* messages, unsigned n, int flags);
+    int (*sendmmsg)(int fd, mmsghdr* messages, unsigned n, int flags);
+    ssize_t (*sendfile)(int to, int from, off_t* offset, std::size_t size);
+    ssize_t (*pread)(int fd, void* into, std::size_t size, off_t offset);
     int (*shutdown)(int fd, int how);
     int (*close)(int fd);
     int (*getsockopt)(int fd, int level, int name, void* value, socklen_t* size);

@@ -29,7 +29,8 @@ namespace copse::io {
 /// | `unix:/run/x.sock`            | Unix socket in the file system; at most 107 bytes            |
 /// | `unix:@name`                  | Unix socket in the abstract space; at most 107 bytes         |
 ///
-/// The file of a Unix socket stays when the socket is closed: unlink it before it is bound again.
+/// The file of a Unix socket stays when the socket is closed: unlink it before it is bound again, or see
+/// `listen_options::replace_stale`.
 ///
 /// Ports are 0 to 65535; 0 lets the kernel choose. Names of hosts are not endpoints: `connect` takes those.
 class endpoint {
@@ -47,6 +48,9 @@ public:
     static endpoint loopback(std::uint16_t port, int family = AF_INET);
     /// All addresses of this machine: `0.0.0.0`, or `::` (which takes IPv4 too unless the socket is `v6_only`).
     static endpoint any(std::uint16_t port, int family = AF_INET);
+
+    /// Of no Unix socket yet: who is bound to it, gets an abstract name that the kernel chooses.
+    static endpoint unnamed();
 
     bool empty() const noexcept { return size_ == 0; }
     /// AF_INET, AF_INET6, AF_UNIX, another one, or AF_UNSPEC when empty.

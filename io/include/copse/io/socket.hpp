@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -13,6 +15,8 @@
 #include <utility>
 
 #include <copse/io/buffer.hpp>
+#include <copse/io/buffer_view.hpp>
+#include <copse/io/datagram.hpp>
 #include <copse/io/detail/limit.hpp>
 #include <copse/io/endpoint.hpp>
 #include <copse/io/error.hpp>
@@ -137,6 +141,7 @@ public:
     /// Receives what is there, at least a byte, at most what fits. `flags` as for recv(2).
     /// Parks:   until there is something.
     /// Returns: 0 at the end of the stream (or if `into` is empty): the peer sends no more.
+    ///          A datagram is taken whole: what does not fit is lost without a word (recv_from tells); 0 is also an empty one.
     /// After:   a kill or time-out: nothing was taken.
     std::size_t recv(std::span<std::byte> into, int flags = 0) { return recv_by(into, flags, standing()); }
     template <class Rep, class Period>
@@ -146,6 +151,19 @@ public:
     template <class Clock, class Duration>
     std::size_t recv_until(std::span<std::byte> into, std::chrono::time_point<Clock, Duration> when, int flags = 0) {
         return recv_by(into, flags, detail::limit::until(when));
+    }
+    /// Receives into several buffers, each filled before the next; of a stream's, into the first 64 that are not empty.
+    std::size_t recv(std::span<const mutable_buffer> into) { return recv_by(into, standing()); }
+    std::size_t recv(std::initializer_list<mutable_buffer> into) {
+        return recv_by({into.begin(), into.size()}, standing());
+    }
+    template <class Rep, class Period>
+    std::size_t recv_for(std::span<const mutable_buffer> into, std::chrono::duration<Rep, Period> length) {
+        return recv_by(into, detail::limit::within(length));
+    }
+    template <class Clock, class Duration>
+    std::size_t recv_until(std::span<const mutable_buffer> into, std::chrono::time_point<Clock, Duration> when) {
+        return recv_by(into, detail::limit::until(when));
     }
     /// Parks:   no. Returns: empty if nothing is there.
     std::optional<std::size_t> try_recv(std::span<std::byte> into, int flags = 0);
@@ -232,6 +250,140 @@ public:
         send_all_by(bytes_of(from), detail::limit::until(when));
     }
 
+    /// Sends all bytes of all pieces, in their order, without copying them together; any number of pieces. On a socket of
+    /// messages it is one message, of at most 1,024 pieces (EMSGSIZE).
+    void send_all(std::span<const const_buffer> pieces) { send_all_by(pieces, standing()); }
+    void send_all(std::initializer_list<const_buffer> pieces) {
+        send_all_by({pieces.begin(), pieces.size()}, standing());
+    }
+    template <class Rep, class Period>
+    void send_all_for(std::span<const const_buffer> pieces, std::chrono::duration<Rep, Period> length) {
+        send_all_by(pieces, detail::limit::within(length));
+    }
+    template <class Rep, class Period>
+    void send_all_for(std::initializer_list<const_buffer> pieces, std::chrono::duration<Rep, Period> length) {
+        send_all_by({pieces.begin(), pieces.size()}, detail::limit::within(length));
+    }
+    template <class Clock, class Duration>
+    void send_all_until(std::span<const const_buffer> pieces, std::chrono::time_point<Clock, Duration> when) {
+        send_all_by(pieces, detail::limit::until(when));
+    }
+    template <class Clock, class Duration>
+    void send_all_until(std::initializer_list<const_buffer> pieces, std::chrono::time_point<Clock, Duration> when) {
+        send_all_by({pieces.begin(), pieces.size()}, detail::limit::until(when));
+    }
+
+    /// Stands for "up to the end of the file".
+    static constexpr std::uint64_t whole_file = std::numeric_limits<std::uint64_t>::max();
+
+    /// Sends `count` bytes of the open file `file`, from byte `offset` on. The kernel moves them; of a file that it cannot move
+    /// so, such as one of /proc, they are read and sent. The file's own position is neither used nor changed. The time is for all of it.
+    /// Parks:   until the kernel has taken the last byte. Reading from a slow disk blocks the thread.
+    /// Returns: how many bytes were sent: fewer if the file ended before, also because it was cut meanwhile.
+    /// Throws:  as send_all; the file's own errors, such as EBADF, ESPIPE for a pipe, EIO. A peer that is gone is EPIPE, no
+    ///          SIGPIPE. std::invalid_argument for an offset beyond 2^63.
+    /// After:   a kill: unknown how much was sent.
+    std::uint64_t send_file(int file, std::uint64_t offset = 0, std::uint64_t count = whole_file) {
+        return send_file_by(file, offset, count, standing());
+    }
+    template <class Rep, class Period>
+    std::uint64_t send_file_for(int file, std::uint64_t offset, std::uint64_t count,
+                                std::chrono::duration<Rep, Period> length) {
+        return send_file_by(file, offset, count, detail::limit::within(length));
+    }
+    template <class Clock, class Duration>
+    std::uint64_t send_file_until(int file, std::uint64_t offset, std::uint64_t count,
+                                  std::chrono::time_point<Clock, Duration> when) {
+        return send_file_by(file, offset, count, detail::limit::until(when));
+    }
+
+    /// Receives one datagram and where it comes from. One that does not fit is cut, and says so; an empty one is a datagram,
+    /// no end. `flags` as for recv(2). Of a stream it takes what recv would, from nowhere.
+    /// Parks:   until there is one.
+    /// Throws:  on a connected socket ECONNREFUSED, when the network said that nobody was there for an earlier datagram: told
+    ///          once, and the socket goes on.
+    /// After:   a kill or time-out: nothing was taken.
+    datagram recv_from(std::span<std::byte> into, int flags = 0) { return recv_from_by(into, flags, standing()); }
+    template <class Rep, class Period>
+    datagram recv_from_for(std::span<std::byte> into, std::chrono::duration<Rep, Period> length, int flags = 0) {
+        return recv_from_by(into, flags, detail::limit::within(length));
+    }
+    template <class Clock, class Duration>
+    datagram recv_from_until(std::span<std::byte> into, std::chrono::time_point<Clock, Duration> when, int flags = 0) {
+        return recv_from_by(into, flags, detail::limit::until(when));
+    }
+    /// Parks:   no. Returns: empty if none is there.
+    std::optional<datagram> try_recv_from(std::span<std::byte> into, int flags = 0);
+
+    /// Sends one datagram, whole or not at all; of no bytes is one too. An empty `there` is the peer it is connected to.
+    /// Parks:   while the kernel's buffer is full. When a Unix receiver's queue is, no event tells of room: it is asked again
+    ///          after 1 ms, 2, 4, 8, and then every 16.
+    /// Returns: its size.
+    /// Throws:  EMSGSIZE if it is too long (for UDP: over 65,507 bytes); ECONNREFUSED as recv_from.
+    /// After:   a kill or time-out: nothing was sent.
+    std::size_t send_to(std::span<const std::byte> bytes, const endpoint& there, int flags = 0) {
+        return send_to_by(bytes, there, flags, standing());
+    }
+    std::size_t send_to(std::string_view bytes, const endpoint& there, int flags = 0) {
+        return send_to_by(bytes_of(bytes), there, flags, standing());
+    }
+    template <class Rep, class Period>
+    std::size_t send_to_for(std::span<const std::byte> bytes, const endpoint& there,
+                            std::chrono::duration<Rep, Period> length, int flags = 0) {
+        return send_to_by(bytes, there, flags, detail::limit::within(length));
+    }
+    template <class Rep, class Period>
+    std::size_t send_to_for(std::string_view bytes, const endpoint& there, std::chrono::duration<Rep, Period> length,
+                            int flags = 0) {
+        return send_to_by(bytes_of(bytes), there, flags, detail::limit::within(length));
+    }
+    template <class Clock, class Duration>
+    std::size_t send_to_until(std::span<const std::byte> bytes, const endpoint& there,
+                              std::chrono::time_point<Clock, Duration> when, int flags = 0) {
+        return send_to_by(bytes, there, flags, detail::limit::until(when));
+    }
+    template <class Clock, class Duration>
+    std::size_t send_to_until(std::string_view bytes, const endpoint& there,
+                              std::chrono::time_point<Clock, Duration> when, int flags = 0) {
+        return send_to_by(bytes_of(bytes), there, flags, detail::limit::until(when));
+    }
+    /// Parks:   no. Returns: empty if the kernel takes nothing now.
+    std::optional<std::size_t> try_send_to(std::span<const std::byte> bytes, const endpoint& there, int flags = 0);
+    std::optional<std::size_t> try_send_to(std::string_view bytes, const endpoint& there, int flags = 0) {
+        return try_send_to(bytes_of(bytes), there, flags);
+    }
+
+    /// Receives as many datagrams as are there and `slots` has room for, with one system call; 64 at most. Of each slot
+    /// `buffer` is read, everything else is written.
+    /// Parks:   until there is one.
+    /// Returns: how many of the first slots were filled; 0 only if there are none.
+    /// Throws:  as recv_from.
+    /// After:   a kill or time-out: nothing was taken.
+    std::size_t recv_many(std::span<datagram_slot> slots) { return recv_many_by(slots, standing()); }
+    template <class Rep, class Period>
+    std::size_t recv_many_for(std::span<datagram_slot> slots, std::chrono::duration<Rep, Period> length) {
+        return recv_many_by(slots, detail::limit::within(length));
+    }
+    template <class Clock, class Duration>
+    std::size_t recv_many_until(std::span<datagram_slot> slots, std::chrono::time_point<Clock, Duration> when) {
+        return recv_many_by(slots, detail::limit::until(when));
+    }
+
+    /// Sends as many as the kernel takes with one system call; 64 at most.
+    /// Parks:   if it takes none, as send_to.
+    /// Returns: how many of the first were sent, perhaps not all; 0 only if there are none.
+    /// Throws:  as send_to, and only of the first: sending the rest tells of it again.
+    /// After:   a kill or time-out: nothing was sent.
+    std::size_t send_many(std::span<const outgoing_datagram> all) { return send_many_by(all, standing()); }
+    template <class Rep, class Period>
+    std::size_t send_many_for(std::span<const outgoing_datagram> all, std::chrono::duration<Rep, Period> length) {
+        return send_many_by(all, detail::limit::within(length));
+    }
+    template <class Clock, class Duration>
+    std::size_t send_many_until(std::span<const outgoing_datagram> all, std::chrono::time_point<Clock, Duration> when) {
+        return send_many_by(all, detail::limit::until(when));
+    }
+
     /// Ends one direction, or both: a reader here sees the end of the stream, the peer's reader sees it after what was sent.
     /// Parks:   no.
     /// Throws:  std::system_error(ENOTCONN) if it is not connected.
@@ -296,6 +448,13 @@ private:
     pooled_buffer recv_pooled_by(detail::limit within);
     std::size_t send_by(std::span<const std::byte> from, int flags, detail::limit within);
     void send_all_by(std::span<const std::byte> from, detail::limit within);
+    std::size_t recv_by(std::span<const mutable_buffer> into, detail::limit within);
+    void send_all_by(std::span<const const_buffer> pieces, detail::limit within);
+    std::uint64_t send_file_by(int file, std::uint64_t offset, std::uint64_t count, detail::limit within);
+    datagram recv_from_by(std::span<std::byte> into, int flags, detail::limit within);
+    std::size_t send_to_by(std::span<const std::byte> bytes, const endpoint& there, int flags, detail::limit within);
+    std::size_t recv_many_by(std::span<datagram_slot> slots, detail::limit within);
+    std::size_t send_many_by(std::span<const outgoing_datagram> all, detail::limit within);
 
     detail::entry* entry_ = nullptr;
     std::uint64_t home_ = no_home;  // the serial number of its reactor
@@ -323,10 +482,11 @@ accepted socket::accept_until(std::chrono::time_point<Clock, Duration> when) {
 
 /// How to listen: `listen("[::]:8001", {.backlog = 128, .v6_only = true})`.
 struct listen_options {
-    int backlog = 1024;         ///< connections that the kernel completes ahead of `accept`
-    bool reuse_address = true;  ///< as the option of that name
-    bool reuse_port = false;    ///< as the option of that name
-    bool v6_only = false;       ///< as the option of that name
+    int backlog = 1024;          ///< connections that the kernel completes ahead of `accept`
+    bool reuse_address = true;   ///< as the option of that name
+    bool reuse_port = false;     ///< as the option of that name
+    bool v6_only = false;        ///< as the option of that name
+    bool replace_stale = false;  ///< a Unix name in the file system that nobody listens on any more is taken over
 };
 
 /// A listening stream socket. Port 0: see `local_endpoint`. A text that is no endpoint is `name:port`, as for `connect`, of
@@ -344,10 +504,11 @@ socket connect_by(std::string_view there, limit within);
 /// A connected stream socket.
 ///
 /// As text, `there` is an endpoint or `name:port` (the port a number). "localhost" is 127.0.0.1, then ::1. For every other name
-/// `resolver::common()` is asked. All addresses are tried in order, in one time, the lookup included.
+/// `resolver::common()` is asked. If there are several addresses, IPv6 and IPv4 take turns: each has 250 ms ahead of the next,
+/// or until it has failed, and the first that is connected wins (RFC 8305). One time is for all, the lookup included.
 ///
 /// Parks:   until connected.
-/// Throws:  as socket::connect, with the last address's error; timed_out; std::invalid_argument for the text;
+/// Throws:  as socket::connect, with the error that came last; timed_out; std::invalid_argument for the text;
 ///          std::system_error of name_category().
 inline socket connect(const endpoint& there) { return detail::connect_by(there, {}); }
 inline socket connect(std::string_view there) { return detail::connect_by(there, {}); }
@@ -368,8 +529,8 @@ socket connect_until(std::string_view there, std::chrono::time_point<Clock, Dura
     return detail::connect_by(there, detail::limit::until(when));
 }
 
-/// Two Unix stream sockets, connected to each other.
+/// Two Unix sockets, connected to each other. `type`: SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET.
 /// Throws:  std::system_error.
-std::pair<socket, socket> socketpair();
+std::pair<socket, socket> socketpair(int type = SOCK_STREAM);
 
 }  // namespace copse::io

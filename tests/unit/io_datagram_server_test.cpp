@@ -1,0 +1,354 @@
+// Servers of datagrams: what is answered, when it stops, what it does when it cannot go on. NT24.
+
+#include "at_end.hpp"
+#include "exceptions.hpp"
+#include "io_leak_check.hpp"
+#include "system_calls.hpp"
+
+#include <copse/virtual_time.hpp>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <vector>
+
+using namespace std::chrono_literals;
+using namespace copse_test;
+namespace io = copse::io;
+using io::detail::real_system_calls;
+using io::detail::sys;
+
+namespace {
+
+class IoDatagramServer : public io_leak_check {
+protected:
+    ~IoDatagramServer() override { sys = real_system_calls; }
+
+    static std::string ask(io::socket& client, std::string_view question) {
+        client.send(question);
+        std::string answer(65'536, '\0');
+        answer.resize(client.recv_for(std::as_writable_bytes(std::span(answer)), 10s));
+        return answer;
+    }
+};
+
+void echo(io::incoming_datagram& d) { EXPECT_TRUE(d.reply(d.bytes())); }
+
+TEST_F(IoDatagramServer, AnswersEverybody) {
+    for (const char* where : {"127.0.0.1:0", "[::1]:0"}) {
+        io::datagram_server server(where, echo);
+        EXPECT_FALSE(server.is_serving());
+        server.start();
+        server.start();
+        EXPECT_TRUE(server.is_serving());
+        for (int i = 0; i < 20; ++i) {
+            auto client = io::connect_datagram(server.local_endpoint());
+            const std::string question = pattern(static_cast<std::size_t>(i) * 100, 7);
+            EXPECT_TRUE(ask(client, question) == question);
+        }
+        EXPECT_EQ(server.stats().received, 20U);
+        EXPECT_TRUE(server.stop_for(10s));
+        EXPECT_EQ(server.handlers(), 0U);
+        auto again = io::bind_datagram(server.local_endpoint());  // the port is free
+    }
+}
+
+TEST_F(IoDatagramServer, UnixNamesToo) {
+    io::datagram_server server(io::endpoint::unnamed(), echo);
+    server.start();
+    auto client = io::connect_datagram(server.local_endpoint());
+    EXPECT_EQ(ask(client, "abc"), "abc");
+    EXPECT_TRUE(server.stop_for(1s));
+}
+
+TEST_F(IoDatagramServer, HandlersComeInSeveralShapes) {
+    const auto visit = [](auto&& handler) {
+        io::datagram_server server("127.0.0.1:0", std::forward<decltype(handler)>(handler));
+        server.start();
+        auto client = io::connect_datagram(server.local_endpoint());
+        EXPECT_EQ(ask(client, "hello"), "bye");
+        EXPECT_TRUE(server.stop_for(10s));
+    };
+    visit([](io::incoming_datagram& d) { d.reply("bye"); });
+    visit([](const io::incoming_datagram& d) { d.reply(d.text() == "hello" ? "bye" : "?"); });
+    visit([](io::incoming_datagram d) { d.reply("bye"); });
+    visit([held = std::make_unique<int>(7)](io::incoming_datagram& d) { d.reply(*held == 7 ? "bye" : "?"); });
+    EXPECT_THROW(io::datagram_server("127.0.0.1:0", std::function<void(io::incoming_datagram&)>()),
+                 copse::null_callable);
+}
+
+TEST_F(IoDatagramServer, TellsWhatIsKnownOfADatagram) {
+    std::vector<std::string> seen;
+    io::datagram_server server("127.0.0.1:0",
+                               [&](io::incoming_datagram& d) {
+                                   seen.push_back(to_string(d.peer()) + " " + std::string(d.text()) + " " +
+                                                  std::to_string(d.full_size()) + (d.truncated() ? " cut" : ""));
+                                   d.reply("");
+                               },
+                               {.max_size = 4});
+    server.start();
+    auto client = io::connect_datagram(server.local_endpoint());
+    for (const char* each : {"four", "fives", ""}) EXPECT_EQ(ask(client, each), "");
+    const std::string from = to_string(client.local_endpoint());
+    EXPECT_EQ(seen, (std::vector<std::string>{from + " four 4", from + " five 5 cut", from + "  0"}));
+    EXPECT_EQ(server.stats().truncated, 1U);
+    EXPECT_TRUE(server.stop_for(1s));
+}
+
+TEST_F(IoDatagramServer, HandlersWaitAndOthersAreServedMeanwhile) {
+    copse::virtual_time time;
+    io::datagram_server server("127.0.0.1:0", [](io::incoming_datagram& d) {
+        if (d.text() == "slow") copse::sleep(5s);
+        d.reply(d.bytes());
+    });
+    server.start();
+    auto slow = io::connect_datagram(server.local_endpoint());
+    auto quick = io::connect_datagram(server.local_endpoint());
+    slow.send("slow");
+    while (server.handlers() == 0) copse::yield();
+    EXPECT_EQ(ask(quick, "quick"), "quick");
+    EXPECT_EQ(time.elapsed(), 0s);
+    EXPECT_EQ(server.handlers(), 1U);
+    EXPECT_EQ(recv_text(slow), "slow");
+    EXPECT_TRUE(server.stop_for(1s));
+}
+
+TEST_F(IoDatagramServer, NoMoreHandlersThanAllowed) {
+    copse::virtual_time time;
+    std::size_t most = 0;
+    io::datagram_server* running = nullptr;
+    io::datagram_server server("127.0.0.1:0",
+                               [&](io::incoming_datagram& d) {
+                                   most = std::max(most, running->handlers());
+                                   copse::sleep(1s);
+                                   d.reply(d.bytes());
+                               },
+                               {.max_handlers = 3});
+    running = &server;
+    server.start();
+    auto client = io::connect_datagram(server.local_endpoint());
+    for (int i = 0; i < 10; ++i) client.send("x");
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(recv_text(client), "x");
+    EXPECT_EQ(most, 3U);
+    EXPECT_EQ(time.elapsed(), 4s);
+    EXPECT_TRUE(server.stop_for(1s));
+}
+
+TEST_F(IoDatagramServer, Fault_NT24_StopWaitsThenKills) {
+    copse::virtual_time time;
+    int cleaned = 0;
+    io::datagram_server server("127.0.0.1:0", [&](io::incoming_datagram& d) {
+        const at_end count([&] { ++cleaned; });
+        copse::sleep(d.text() == "quick" ? 1s : 1h);
+        d.reply("late");
+    });
+    server.start();
+    auto quick = io::connect_datagram(server.local_endpoint());
+    auto slow = io::connect_datagram(server.local_endpoint());
+    quick.send("quick");
+    slow.send("slow");
+    while (server.handlers() != 2) copse::yield();
+    EXPECT_FALSE(server.stop_for(3s));
+    EXPECT_EQ(time.elapsed(), 3s);
+    EXPECT_EQ(cleaned, 2);
+    EXPECT_EQ(recv_text(quick), "late") << "what ran on could still answer";
+    auto again = io::bind_datagram(server.local_endpoint());
+    EXPECT_FALSE(slow.try_recv(std::span<std::byte>()).has_value());
+}
+
+TEST_F(IoDatagramServer, StopTakesNoMore) {
+    int handled = 0;
+    io::datagram_server server("127.0.0.1:0", [&](io::incoming_datagram& d) {
+        ++handled;
+        copse::sleep(10ms);
+        d.reply("done");
+    });
+    server.start();
+    auto client = io::connect_datagram(server.local_endpoint());
+    client.send("one");
+    while (server.handlers() == 0) copse::yield();
+    server.stop();
+    server.stop();
+    EXPECT_FALSE(server.is_serving());
+    client.send("two");
+    EXPECT_EQ(recv_text(client), "done");
+    EXPECT_TRUE(server.stop_for(1s));
+    EXPECT_EQ(handled, 1);
+    EXPECT_EQ(error_of([&] { server.start(); }), std::errc::bad_file_descriptor);
+}
+
+TEST_F(IoDatagramServer, ServeForeverEndsWithStop) {
+    std::optional<io::datagram_server> server;
+    server.emplace("127.0.0.1:0", [&](io::incoming_datagram& d) {
+        if (d.text() == "stop") server->stop();
+        d.reply("ok");
+    });
+    auto serving = copse::spawn([&] { server->serve_forever(); });
+    auto client = io::connect_datagram(server->local_endpoint());
+    EXPECT_EQ(ask(client, "go"), "ok");
+    EXPECT_EQ(ask(client, "stop"), "ok");
+    serving.get();
+}
+
+TEST_F(IoDatagramServer, AHandlerMayStopAndWait) {
+    std::optional<bool> all;
+    std::optional<io::datagram_server> server;
+    server.emplace("127.0.0.1:0", [&](io::incoming_datagram& d) {
+        all = server->stop_for(1s);
+        d.reply("stopped");
+    });
+    server->start();
+    auto client = io::connect_datagram(server->local_endpoint());
+    EXPECT_EQ(ask(client, "stop"), "stopped") << "its own socket is kept for it";
+    EXPECT_EQ(all, true);
+}
+
+TEST_F(IoDatagramServer, DestructionEndsWhatRuns) {
+    bool cleaned = false;
+    {
+        io::datagram_server server("127.0.0.1:0", [&](io::incoming_datagram&) {
+            const at_end note([&] { cleaned = true; });
+            copse::sleep(1h);
+        });
+        server.start();
+        auto client = io::connect_datagram(server.local_endpoint());
+        client.send("x");
+        while (server.handlers() == 0) copse::yield();
+        copse::yield();
+    }
+    EXPECT_TRUE(cleaned);
+}
+
+TEST_F(IoDatagramServer, KeptDatagramsOutliveTheServer) {
+    std::optional<io::incoming_datagram> kept;
+    {
+        io::datagram_server server("127.0.0.1:0", [&](io::incoming_datagram d) { kept = std::move(d); });
+        server.start();
+        auto client = io::connect_datagram(server.local_endpoint());
+        client.send("abc");
+        while (!kept) copse::yield();
+        EXPECT_TRUE(kept->reply("now"));
+        EXPECT_EQ(recv_text(client), "now");
+        EXPECT_TRUE(server.stop_for(1s));
+    }
+    EXPECT_EQ(kept->text(), "abc");
+    EXPECT_EQ(error_of([&] { kept->reply("late"); }), std::errc::bad_file_descriptor);
+}
+
+TEST_F(IoDatagramServer, RepliesTakeTurnsWhenTheSocketIsFull) {
+    io::datagram_server* running = nullptr;
+    int replied = 0;
+    io::datagram_server server(io::endpoint::unnamed(), [&](io::incoming_datagram& d) {
+        for (int i = 0; i < 20; ++i) replied += d.reply(d.bytes()) ? 1 : 0;
+    });
+    running = &server;
+    server.start();
+    auto client = io::connect_datagram(running->local_endpoint());
+    for (const char* each : {"a", "b", "c"}) client.send(std::string_view(each));
+    int got = 0;
+    std::array<std::byte, 8> room;
+    while (got < 60) got += client.recv_for(room, 10s) == 1 ? 1 : 0;
+    EXPECT_EQ(replied, 60);
+    EXPECT_TRUE(server.stop_for(1s));
+}
+
+TEST_F(IoDatagramServer, APeerThatIsGoneIsNoFailure) {
+    std::optional<bool> answered;
+    io::datagram_server server(io::endpoint::unnamed(), [&](io::incoming_datagram& d) {
+        copse::yield();
+        answered = d.reply("anybody?");
+    });
+    server.start();
+    {
+        auto client = io::connect_datagram(server.local_endpoint());
+        client.send("x");
+    }
+    while (!answered) copse::yield();
+    EXPECT_EQ(answered, false);
+    EXPECT_TRUE(server.stop_for(1s));
+}
+
+TEST_F(IoDatagramServer, WhatAHandlerThrowsIsReportedAndTheServerGoesOn) {
+    const error_recorder errors;
+    io::datagram_server server("127.0.0.1:0", [](io::incoming_datagram& d) {
+        d.reply("ok");
+        if (d.text() == "throw") throw std::runtime_error("the handler's");
+    });
+    server.start();
+    auto client = io::connect_datagram(server.local_endpoint());
+    EXPECT_EQ(ask(client, "throw"), "ok");
+    EXPECT_EQ(ask(client, "again"), "ok");
+    ASSERT_EQ(errors.count(), 1U);
+    EXPECT_EQ(errors[0].what, "the handler's");
+    EXPECT_TRUE(server.stop_for(1s));
+}
+
+// 10 ms, doubling to 1 s, from the start after a success; told once a second.
+TEST_F(IoDatagramServer, PausesLongerAndLonger) {
+    copse::virtual_time time;
+    const error_recorder errors;
+    static std::vector<std::chrono::nanoseconds> attempts;
+    static bool broken;
+    static copse::virtual_time* clock;
+    attempts.clear();
+    broken = true;
+    clock = &time;
+    sys.recvmsg = [](int fd, msghdr* m, int flags) -> ssize_t {
+        if (!broken) return ::recvmsg(fd, m, flags);
+        attempts.push_back(clock->elapsed());
+        return errno = ENOMEM, -1;
+    };
+    io::datagram_server server("127.0.0.1:0", echo);
+    server.start();
+    auto client = io::connect_datagram(server.local_endpoint());
+    client.send("abc");
+    copse::sleep(5s);
+    std::vector<std::chrono::nanoseconds> gaps;
+    for (std::size_t i = 1; i < attempts.size(); ++i) gaps.push_back(attempts[i] - attempts[i - 1]);
+    EXPECT_EQ(gaps, (std::vector<std::chrono::nanoseconds>{10ms, 20ms, 40ms, 80ms, 160ms, 320ms, 640ms, 1s, 1s, 1s}));
+    EXPECT_EQ(errors.count(), 5U);
+    broken = false;
+    EXPECT_EQ(recv_text(client), "abc");
+    EXPECT_EQ(server.stats().pauses, 11U);
+    EXPECT_TRUE(server.stop_for(1s));
+}
+
+TEST_F(IoDatagramServer, EndsWhenNoPauseCanHelp) {
+    io::datagram_server server("127.0.0.1:0", echo, {.stack_size = std::size_t{1} << 60});
+    auto serving = copse::spawn([&] { server.serve_forever(); });
+    auto client = io::connect_datagram(server.local_endpoint());
+    client.send("x");
+    EXPECT_NE(text_of([&] { serving.get(); }), "nothing was thrown");
+    EXPECT_FALSE(server.is_serving());
+    EXPECT_NE(text_of([&] { server.start(); }), "nothing was thrown");
+}
+
+TEST_F(IoDatagramServer, OldNewsOfTheNetworkIsNoFailure) {
+    const error_recorder errors;
+    auto client = io::bind_datagram("127.0.0.1:0");
+    const io::endpoint where = client.local_endpoint();
+    io::socket bound = io::connect_datagram(where);
+    io::datagram_server server(std::move(bound), echo);
+    server.start();
+    client.close();
+    auto* const raw = &server;
+    const io::endpoint here = raw->local_endpoint();
+    static int lies;
+    lies = 3;
+    sys.recvmsg = [](int fd, msghdr* m, int flags) -> ssize_t {
+        return lies-- > 0 ? (errno = ECONNREFUSED, -1) : ::recvmsg(fd, m, flags);
+    };
+    auto next = io::bind_datagram(where);
+    next.send_to("abc", here);
+    EXPECT_EQ(recv_text(next), "abc");
+    EXPECT_EQ(errors.count(), 0U);
+    EXPECT_EQ(server.stats().pauses, 0U);
+    EXPECT_TRUE(server.stop_for(1s));
+}
+
+}  // namespace
