@@ -17,6 +17,14 @@ namespace detail {
 
 namespace {
 
+// A name must not end its line, or talk to the terminal.
+std::string printable(std::string_view name) {
+    std::string text(name);
+    std::replace_if(
+        text.begin(), text.end(), [](char ch) { return static_cast<unsigned char>(ch) < ' ' || ch == '\x7f'; }, '?');
+    return text;
+}
+
 constexpr std::size_t none = SIZE_MAX;
 constexpr std::size_t most_edges = 1'000'000;  // a thousand fibers that each join a thousand
 constexpr std::size_t deepest_drawn = 24;      // below it a line says how deep it is
@@ -41,7 +49,7 @@ const char* kind_of(const core& c) noexcept {
 
 std::string name_of(const core& c) {
     std::string text = '#' + std::to_string(c.id);
-    if (c.label != nullptr) text.append(" \"").append(c.label).append("\"");
+    if (c.label != nullptr) text.append(" \"").append(printable(c.label)).append("\"");
     return text;
 }
 
@@ -241,7 +249,7 @@ std::string picture::blockers_text(const core& c) const {
     for (std::size_t i = 0; i < std::min(found.ids.size(), most_named); ++i) {
         const auto who = by_id_.find(found.ids[i]);
         text += i == 0 ? ' ' + std::string(found.how) + ' ' : ", ";
-        text += who == by_id_.end() ? '#' + std::to_string(found.ids[i]) + ", which has ended,"
+        text += who == by_id_.end() ? '#' + std::to_string(found.ids[i]) + ", which is not here or has ended,"
                                     : title_of(*nodes_[who->second].who);
     }
     return found.ids.size() > most_named ? text + " and others" : text;

@@ -1,4 +1,5 @@
-// What fork leaves of a thread's greenlets in the child: the one that called it, and what it can still reach by hand (decision 8).
+// What fork leaves of a thread's greenlets in the child: the one that called it, and what it can still reach by hand
+// (decision 8).
 //
 // Kept are the forker and its parents up to a fiber, main or the hub, and greenlets suspended by hand, unless a parent of
 // theirs is left behind. Left behind is what the hub would have resumed, and main: never resumed, never unwound, its stack
@@ -66,7 +67,8 @@ private:
 /// Throws left_in_parent if `owner` was left behind: what it holds is never given back.
 void must_be_here(std::uint64_t owner, const char* held);
 
-/// The forker, or the fiber it was entered from by hand, has ended in the child: so does the process, as after main's return.
+/// The forker, or the fiber it was entered from by hand, has ended in the child: so does the process, as after main's
+/// return.
 [[noreturn]] void end_child(fiber_core& forker) noexcept;
 
 }  // namespace copse::detail

@@ -253,8 +253,9 @@ bool hub_core::may_be_woken() const noexcept {
     // The deadlines of who waits for nothing to be left are no work.
     const auto deadline_of = [](const wait* w) -> std::size_t { return w != nullptr && w->armed() ? 1 : 0; };
     const std::size_t idle_timers = deadline_of(idler_) + deadline_of(shutdown_);
-    return timers.size() > idle_timers || driver_->watching() != 0 ||
-           door_->holders.load(std::memory_order_seq_cst) != 0 || shared_waits != 0 ||
+    const bool from_outside = timers.size() > idle_timers || driver_->watching() != 0;
+    if (is_explored()) return from_outside || posted_.load(std::memory_order_relaxed) != nullptr;  // no other threads
+    return from_outside || door_->holders.load(std::memory_order_seq_cst) != 0 || shared_waits != 0 ||
            posted_.load(std::memory_order_relaxed) != nullptr;
 }
 

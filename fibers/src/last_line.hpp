@@ -26,7 +26,7 @@ public:
 private:
     static constexpr std::array signals = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 
-    static void on_signal(int signal) noexcept;
+    static void on_signal(int signal, const siginfo_t& what) noexcept;
     void write() const noexcept;
     void restore() const noexcept;
 

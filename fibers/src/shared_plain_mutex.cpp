@@ -2,6 +2,8 @@
 // a thread's state: here a thread that knows nothing of fibers may try_lock.
 #include <copse/shared/mutex.hpp>
 
+#include <atomic>
+
 #include <copse/error.hpp>
 
 #include "fork.hpp"
@@ -13,9 +15,14 @@ namespace {
 
 using detail::this_thread;
 
-// A thread that has not used copse is known by an address of its own, told from all ids by the highest bit.
+constinit std::atomic<std::uint64_t> plain_threads{0};
+constinit thread_local std::uint64_t number_of_this_thread = 0;
+
+// A thread that has not used copse has a number of its own, never used again, and told from all ids by the highest bit.
 std::uint64_t this_plain_thread() noexcept {
-    return reinterpret_cast<std::uintptr_t>(&this_thread) | (std::uint64_t{1} << 63U);
+    if (number_of_this_thread == 0)
+        number_of_this_thread = (plain_threads.fetch_add(1, std::memory_order_relaxed) + 1) | (std::uint64_t{1} << 63U);
+    return number_of_this_thread;
 }
 
 // The greenlet that calls.

@@ -18,7 +18,7 @@ void spawn_observer::call(const any_fiber& spawned) const noexcept {
     try {
         told_(spawned);
     } catch (...) {
-        detail::this_thread.state->report(std::current_exception(), spawned.underlying());
+        detail::this_thread.state->report(std::current_exception(), greenlet());
     }
 }
 

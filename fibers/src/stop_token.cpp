@@ -14,20 +14,26 @@ namespace copse {
 namespace detail {
 
 struct stop_watch::relay final : fork_watcher {
-    explicit relay(std::function<void()> f) : told(std::move(f)), at(this_thread.hub), home(at->handle()) {}
+    relay(std::function<void()> f, bool may_be_stopped)
+        : told(std::move(f)),
+          at(this_thread.hub),
+          may_come(may_be_stopped),
+          home(may_come ? at->handle() : hub_handle()) {}
 
     void in_child() noexcept override {
-        if (at == this_thread.hub) home = at->handle();  // the door that it knew is the parent's
+        if (may_come && at == this_thread.hub) home = at->handle();  // the door that it knew is the parent's
     }
 
     std::function<void()> told;  // its thread's alone; empty once nobody wants to be told any more
     hub_core* const at;
+    const bool may_come;  // else it keeps nobody from being dead-locked
     hub_handle home;
     fork_registration at_forks{*this};
 };
 
 stop_watch::stop_watch(std::stop_token token, std::function<void()> told)
-    : relay_((hub_core::here(), std::make_shared<relay>(std::move(told)))), asks_(std::move(token), caller{relay_}) {}
+    : relay_((hub_core::here(), std::make_shared<relay>(std::move(told), token.stop_possible()))),
+      asks_(std::move(token), caller{relay_}) {}
 
 stop_watch::~stop_watch() { relay_->told = nullptr; }
 

@@ -87,7 +87,10 @@ thread_state::thread_state() : last_id(threads_so_far.fetch_add(1, std::memory_o
     if (sanitized) main.checker = check_thread_stack();
 }
 
-thread_state::~thread_state() { forget_stack(static_cast<checked_stack*>(main.checker)); }
+thread_state::~thread_state() {
+    forget_stack(static_cast<checked_stack*>(main.checker));
+    for (core* eternal : {&main, &hub_greenlet}) std::free(eternal->label);
+}
 
 thread_state& thread_state::make() {
     // The main thread gets a fresh state after the end of its first: exit handlers and static destructors may still switch.

@@ -558,4 +558,28 @@ TEST_F(Explore, LeavesTheThreadAsItWas) {
     EXPECT_EQ(errors.count(), 1U);
 }
 
+// Nobody outside can end it, as there are no other threads.
+TEST_F(Explore, AWaitForAnotherThreadIsAHang) {
+    EXPECT_THROW(copse::explore([](copse::exploration&) {
+                     copse::shared::event never;
+                     spawn([&never] { never.wait(); }).join();
+                 }),
+                 copse::exploration_failed);
+    EXPECT_THROW(copse::explore([](copse::exploration&) {
+                     copse::shared::mutex a, b;
+                     const auto f = spawn([&] {
+                         const std::lock_guard first(a);
+                         yield();
+                         const std::lock_guard second(b);
+                     });
+                     const auto g = spawn([&] {
+                         const std::lock_guard first(b);
+                         yield();
+                         const std::lock_guard second(a);
+                     });
+                     copse::join_all(f, g);
+                 }),
+                 copse::exploration_failed);
+}
+
 }  // namespace

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <concepts>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 using copse::sleep;
@@ -207,6 +208,17 @@ TEST_F(SharedPlainMutex, AScopedLockOverSeveralComesToAnEnd) {
     }
     EXPECT_EQ(copse::join_all({.timeout = 1h}, all), 6u);
     EXPECT_EQ(rounds, 300);
+}
+
+// Two threads that know nothing of fibers, one after the other: they may have everything else in common.
+TEST_F(SharedPlainMutex, AThreadIsNotTakenForOneThatHasEnded) {
+    mutex m;
+    std::thread([&m] { EXPECT_TRUE(m.try_lock()); }).join();
+    std::thread([&m] {
+        EXPECT_FALSE(m.owned());
+        EXPECT_FALSE(m.try_lock());
+        EXPECT_THROW(m.unlock(), copse::not_owner);
+    }).join();
 }
 
 }  // namespace

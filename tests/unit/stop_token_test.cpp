@@ -356,3 +356,9 @@ TEST_F(StopToken, ACallbackMayOutliveTheFiberByWaiting) {
     f.join();
     EXPECT_EQ(log.text(), "waited");
 }
+
+TEST_F(StopScope, OfWhatCannotBeStoppedKeepsNobodyAwake) {
+    copse::event never;
+    const copse::stop_scope none{std::stop_token()};
+    EXPECT_THROW(never.wait(), copse::would_block_forever);
+}

@@ -21,16 +21,17 @@ struct dump_on_signal_options {
 /// While one lives, the signal makes every hub of the process dump its fibers at its next turn: also one that is asleep,
 /// which is woken. A hub that a fiber holds does not come to a turn: that is what `watchdog` is for. Opt-in.
 ///
-/// The signal's handler only rings a bell; a thread of ours, which takes no signals, posts to the hubs. Signals that come while
-/// that is going on may be answered by one dump. What handled the signal before is put back at the end, unless somebody has
-/// taken the signal over meanwhile.
+/// The signal's handler only rings a bell; a thread of ours, which takes no signals, posts to the hubs. Signals that come
+/// while that is going on may be answered by one dump. What handled the signal before is put back at the end, unless
+/// somebody has taken the signal over meanwhile.
 ///
 ///     int main() {
 ///         const copse::dump_on_signal on_quit;     // kill -QUIT <pid>
 ///         serve();
 ///     }
 ///
-/// May be made and ended on any thread, not in a signal handler. Its end does not wait for hubs that have yet to dump.
+/// May be made and ended on any thread, not in a signal handler. Its end does not wait for hubs that have yet to dump:
+/// `report` may be called after it.
 class dump_on_signal {
 public:
     /// Throws:  std::invalid_argument if the signal cannot be handled; concurrent_use if one for this signal lives already.

@@ -122,7 +122,9 @@ using scenario = std::function<void(exploration&)>;
 ///     });
 ///
 /// The scenario runs on main, spawns what it wants, and returns when all of that has finished. It must be deterministic:
-/// what it does may depend on nothing but the order, virtual time and `choose`.
+/// what it does may depend on nothing but the order, virtual time and `choose`. It has no other threads: a wait that only
+/// one of those could end is a hang. Deadlines come in their order, equal ones in the order in which they were armed; with
+/// `deadlines` other orders are run too.
 ///
 /// It is a failure if a check does not hold; if it throws; if it hangs (then its fibers are killed, so that it can return);
 /// if it leaves fibers, greenlets, stacks or deadlines behind; if nobody observes a fiber's failure. What an interference

@@ -1,5 +1,5 @@
-/// The bridge to std::stop_token, both ways: a stop that is requested anywhere ends what a fiber waits for, and a fiber that
-/// is to end requests a stop.
+/// The bridge to std::stop_token, both ways: a stop that is requested anywhere ends what a fiber waits for, and a fiber
+/// that is to end requests a stop.
 #pragma once
 
 #include <functional>
@@ -45,7 +45,8 @@ private:
 ///         serve();                                  // throws copse::stop_requested out of its wait
 ///     });
 ///
-/// The stop may be requested on any thread. While a scope lives, a hub whose fibers all wait is not dead-locked.
+/// The stop may be requested on any thread. While a scope lives whose token can be stopped, a hub whose
+/// fibers all wait is not dead-locked.
 /// Cost:    two allocations.
 class stop_scope : detail::time_limit {
 public:
@@ -68,8 +69,8 @@ private:
 
 namespace this_fiber {
 
-/// Of what the current fiber is to hand to others: a stop is requested as soon as somebody asks for its kill, even if the fiber
-/// keeps that back by a `shield` or is computing. What std::stop_callback registers runs in whoever asks.
+/// Of what the current fiber is to hand to others: a stop is requested as soon as somebody asks for its kill, even if the
+/// fiber keeps that back by a `shield` or is computing. What std::stop_callback registers runs in whoever asks.
 /// Returns: the same token for a fiber and the greenlets entered from it by hand; outside fibers one that is never requested.
 /// Throws:  std::bad_alloc.
 std::stop_token stop_token();

@@ -36,8 +36,8 @@ struct watchdog_options {
     /// Called on the watchdog's thread, once for each time that somebody holds the hub too long. It must not wait for that
     /// hub, nor end the watchdog; what it throws goes to stderr. Empty: the report is written to stderr, at once.
     std::function<void(const stall_report&)> report{};
-    /// Sent to the thread of a hub that takes no turn, to see where it is. Best one that does nothing where it is not handled:
-    /// a thread that blocks it may come to it after the watchdog has ended.
+    /// Sent to the thread of a hub that takes no turn, to see where it is. Best one that does nothing where it is not
+    /// handled: a thread that blocks it may come to it after the watchdog has ended.
     int signal = SIGURG;
 };
 
@@ -48,15 +48,16 @@ struct watchdog_options {
 ///     serve();
 ///
 /// How: one thread for all hubs of the process looks at each every quarter of its limit. A hub that has taken a turn since,
-/// or is asleep, is well. To any other's thread it sends the signal, whose handler notes how many dispatches there were, who
-/// runs and where; if the next look finds the same dispatch, that time counts. Time in which the process was stopped does
-/// not. A thread that does not answer for a second on top is reported as such.
+/// or is asleep, is well. To any other's thread it sends the signal, whose handler notes how many dispatches there were,
+/// who runs and where; if the next look finds the same dispatch, that time counts. Time in which the process was stopped
+/// does not. A thread that does not answer for a second on top is reported as such.
 ///
 /// The signal may end a blocking call that is never restarted (poll, epoll_wait, nanosleep; see signal(7)) with EINTR, in a
 /// fiber that blocks its thread in one. A signal that is not ours goes on to whoever handled it before. A fiber that only
 /// switches by hand holds the hub, whoever it switches to.
 ///
-/// Made and ended on the hub's thread; its end waits for a report that is being made. In the child of a fork the hub that goes on is watched by a thread of its own.
+/// Made and ended on the hub's thread; its end waits for a report that is being made. In the child of a fork the hub that
+/// goes on is watched by a thread of its own.
 /// Cost:    nothing on any switch. A signal and a walk up the stack a look, while the hub takes no turn.
 class watchdog {
 public:

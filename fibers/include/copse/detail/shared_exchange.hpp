@@ -84,7 +84,8 @@ public:
     }
 
     /// Parks:   while there is nothing.
-    /// Throws:  queue_closed when it is closed and drained; what moving the item throws.
+    /// Throws:  queue_closed when it is closed and drained; what moving the item throws. If that comes when it is moved to the
+    ///          caller, having been taken, the item is gone.
     T get() {
         return std::move(*get_by([] { return never; }));
     }

@@ -18,8 +18,8 @@ namespace copse::io {
 /// May be moved to another thread; the buffer then goes to that thread's pool.
 class pooled_buffer {
 public:
-    /// More than 16 KiB: a message of that common size leaves room, and a receive that leaves room has taken all that there is,
-    /// so that no second call is made to learn it.
+    /// More than 16 KiB: a message of that common size leaves room, and a receive that leaves room has taken all that there
+    /// is, so that no second call is made to learn it.
     static constexpr std::size_t capacity = 16 * 1024 + 256;
 
     /// Holds nothing.

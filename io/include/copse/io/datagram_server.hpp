@@ -44,8 +44,8 @@ namespace detail {
 struct datagram_server_state;
 }  // namespace detail
 
-/// What a handler is given: the bytes, and the way back. It may be kept beyond the handler, and moved; who was moved from holds
-/// nothing and cannot reply.
+/// What a handler is given: the bytes, and the way back. It may be kept beyond the handler, and moved; who was moved from
+/// holds nothing and cannot reply.
 class incoming_datagram {
 public:
     std::span<const std::byte> bytes() const noexcept { return bytes_; }
@@ -84,7 +84,8 @@ concept datagram_handler = std::invocable<F&, incoming_datagram> || std::invocab
 ///     copse::io::datagram_server echo("127.0.0.1:5000", [](copse::io::incoming_datagram& d) { d.reply(d.bytes()); });
 ///     echo.serve_forever();
 ///
-/// What a handler throws goes to the hub's error handler. A handler is shared by all datagrams: what it captures must bear that.
+/// What a handler throws goes to the hub's error handler. A handler is shared by all datagrams: what it captures must bear
+/// that.
 ///
 /// - At `max_handlers` no more are taken until a handler ends.
 /// - A receive that fails, and a fiber that cannot be made, are followed by a pause, 10 ms doubling to 1 s, and are told to the

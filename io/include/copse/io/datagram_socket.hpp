@@ -29,9 +29,9 @@ struct datagram_options {
 socket bind_datagram(const endpoint& here, const datagram_options& with = {});
 socket bind_datagram(std::string_view here, const datagram_options& with = {});
 
-/// A datagram socket that sends to `there`, with `send` or an empty address, and receives from there only. A Unix one gets an
-/// abstract name, so that it can be answered. As text, `there` is an endpoint or `name:port`, of which the first address is
-/// taken.
+/// A datagram socket that sends to `there`, with `send` or an empty address, and receives from there only. A Unix one gets
+/// an abstract name, so that it can be answered. As text, `there` is an endpoint or `name:port`, of which the first address
+/// is taken.
 /// Parks:   no; but a name asks the resolver, which blocks the thread.
 /// Throws:  as socket::connect: nobody need be there but for Unix; the text's errors as connect().
 socket connect_datagram(const endpoint& there);

@@ -7,8 +7,8 @@ namespace copse::io {
 
 /// Owns a descriptor of any kind and closes it at its end.
 ///
-/// It may be moved to another thread. Fibers that wait for the number (wait_readable) are woken with EBADF before it is closed,
-/// those of the closing thread.
+/// It may be moved to another thread. Fibers that wait for the number (wait_readable) are woken with EBADF before it is
+/// closed, those of the closing thread.
 class descriptor {
 public:
     /// Owns none.

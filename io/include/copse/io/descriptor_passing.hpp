@@ -28,8 +28,8 @@ void send_descriptors_by(socket& over, std::span<const std::byte> bytes, std::sp
 received_descriptors recv_descriptors_by(socket& over, std::span<std::byte> into, limit within);
 }  // namespace detail
 
-/// Sends `bytes`, all of them, and with the first of them the descriptors `fds`, at most 253. They stay open here too; what is
-/// known or waited for here does not travel.
+/// Sends `bytes`, all of them, and with the first of them the descriptors `fds`, at most 253. They stay open here too; what
+/// is known or waited for here does not travel.
 /// Parks:   until the kernel has taken the last byte.
 /// Throws:  as socket::send_all; EOPNOTSUPP if `over` is no Unix socket; EBADF also if one of `fds` is no descriptor,
 ///          ETOOMANYREFS if too many are under way; std::invalid_argument for more than 253, and for no byte on a stream, where

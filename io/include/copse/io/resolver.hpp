@@ -28,11 +28,13 @@ struct resolver_options {
     std::size_t names = 256;                                  ///< answers kept at most
 };
 
-/// Asks the system (getaddrinfo, so that nsswitch, /etc/hosts and resolv.conf count) on threads of its own, and parks the fiber.
+/// Asks the system (getaddrinfo, so that nsswitch, /etc/hosts and resolv.conf count) on threads of its own, and parks the
+/// fiber.
 ///
 /// Whoever asks for a name that is being looked up already waits for that answer. Failures are not kept. A fiber that is
 /// killed or runs out of time leaves its lookup behind, whose answer is still kept. Numeric addresses, and "localhost"
-/// (127.0.0.1, then ::1), are answered on the spot. May be used by the fibers of every thread; the child of a fork begins anew.
+/// (127.0.0.1, then ::1), are answered on the spot. May be used by the fibers of every thread; the child of a fork begins
+/// anew (but glibc's own resolver may hang there if another thread was in the middle of a lookup).
 ///
 ///     for (const auto& there : copse::io::resolver::common().resolve("example.org", 443)) …
 class resolver {

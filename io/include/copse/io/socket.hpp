@@ -48,8 +48,8 @@ enum class shut : std::uint8_t { read = SHUT_RD, write = SHUT_WR, both = SHUT_RD
 ///     client.send_all("many small trees");
 ///
 /// Every verb that may park is a kill point even if it succeeds at once, and lets others run after 128 operations in a row
-/// that did not have to wait. It reads no clock, allocates nothing and makes no call beyond its own unless it parks. Unless a
-/// line says otherwise it throws:
+/// that did not have to wait. It reads no clock, allocates nothing and makes no call beyond its own unless it parks. Unless
+/// a line says otherwise it throws:
 ///
 /// - std::system_error with the kernel's code: EBADF if the socket is closed, also by another fiber meanwhile;
 /// - timed_out when its time is over: that of the `_for` and `_until` forms, else of `set_timeout`;
@@ -276,8 +276,9 @@ public:
     /// Stands for "up to the end of the file".
     static constexpr std::uint64_t whole_file = std::numeric_limits<std::uint64_t>::max();
 
-    /// Sends `count` bytes of the open file `file`, from byte `offset` on. The kernel moves them; of a file that it cannot move
-    /// so, such as one of /proc, they are read and sent. The file's own position is neither used nor changed. The time is for all of it.
+    /// Sends `count` bytes of the open file `file`, from byte `offset` on. The kernel moves them; of a file that it cannot
+    /// move so, such as one of /proc, they are read and sent. The file's own position is neither used nor changed. The time
+    /// is for all of it.
     /// Parks:   until the kernel has taken the last byte. Reading from a slow disk blocks the thread.
     /// Returns: how many bytes were sent: fewer if the file ended before, also because it was cut meanwhile.
     /// Throws:  as send_all; the file's own errors, such as EBADF, ESPIPE for a pipe, EIO. A peer that is gone is EPIPE, no
@@ -297,8 +298,8 @@ public:
         return send_file_by(file, offset, count, detail::limit::until(when));
     }
 
-    /// Receives one datagram and where it comes from. One that does not fit is cut, and says so; an empty one is a datagram,
-    /// no end. `flags` as for recv(2). Of a stream it takes what recv would, from nowhere.
+    /// Receives one datagram and where it comes from. One that does not fit is cut, and says so; an empty one is a
+    /// datagram, no end. `flags` as for recv(2). Of a stream it takes what recv would, from nowhere.
     /// Parks:   until there is one.
     /// Throws:  on a connected socket ECONNREFUSED, when the network said that nobody was there for an earlier datagram: told
     ///          once, and the socket goes on.
@@ -384,7 +385,8 @@ public:
         return send_many_by(all, detail::limit::until(when));
     }
 
-    /// Ends one direction, or both: a reader here sees the end of the stream, the peer's reader sees it after what was sent.
+    /// Ends one direction, or both: a reader here sees the end of the stream, the peer's reader sees it after what was
+    /// sent.
     /// Parks:   no.
     /// Throws:  std::system_error(ENOTCONN) if it is not connected.
     void shutdown(shut how);
@@ -503,9 +505,10 @@ socket connect_by(std::string_view there, limit within);
 
 /// A connected stream socket.
 ///
-/// As text, `there` is an endpoint or `name:port` (the port a number). "localhost" is 127.0.0.1, then ::1. For every other name
-/// `resolver::common()` is asked. If there are several addresses, IPv6 and IPv4 take turns: each has 250 ms ahead of the next,
-/// or until it has failed, and the first that is connected wins (RFC 8305). One time is for all, the lookup included.
+/// As text, `there` is an endpoint or `name:port` (the port a number). "localhost" is 127.0.0.1, then ::1. For every other
+/// name `resolver::common()` is asked. If there are several addresses, IPv6 and IPv4 take turns: each has 250 ms ahead of
+/// the next, or until it has failed, and the first that is connected wins (RFC 8305). One time is for all, the lookup
+/// included.
 ///
 /// Parks:   until connected.
 /// Throws:  as socket::connect, with the error that came last; timed_out; std::invalid_argument for the text;

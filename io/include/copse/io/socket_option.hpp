@@ -1,6 +1,7 @@
 /// Options of sockets, as types: `s.set_option(no_delay{true})`, `s.get_option<receive_buffer>().bytes`.
 ///
-/// An option is any type with `level`, `name`, a constructor from its native form and `to_native()`; a program may add its own.
+/// An option is any type with `level`, `name`, a constructor from its native form and `to_native()`; a program may add its
+/// own.
 #pragma once
 
 #include <netinet/in.h>
@@ -102,8 +103,8 @@ struct text_option {
 };
 }  // namespace detail
 
-/// Small segments are sent at once instead of collected. On from the start for every TCP socket that copse makes: header and
-/// body in two sends would otherwise wait 40 ms for each other.
+/// Small segments are sent at once instead of collected. On from the start for every TCP socket that copse makes: header
+/// and body in two sends would otherwise wait 40 ms for each other.
 using no_delay = detail::flag_option<IPPROTO_TCP, TCP_NODELAY>;
 /// The kernel asks a silent peer now and then whether it is still there.
 using keep_alive = detail::flag_option<SOL_SOCKET, SO_KEEPALIVE>;
@@ -142,7 +143,8 @@ using cork = detail::flag_option<IPPROTO_TCP, TCP_CORK>;
 using defer_accept = detail::duration_option<IPPROTO_TCP, TCP_DEFER_ACCEPT, std::chrono::seconds>;
 /// TCP listener: so many connections at a time may bring bytes with their first packet.
 using fast_open = detail::number_option<IPPROTO_TCP, TCP_FASTOPEN>;
-/// TCP client: connect returns at once, and the first send travels with the first packet if the server is known to allow it.
+/// TCP client: connect returns at once, and the first send travels with the first packet if the server is known to allow
+/// it.
 using fast_open_connect = detail::flag_option<IPPROTO_TCP, TCP_FASTOPEN_CONNECT>;
 /// TCP: can be written to only while less than this is unsent, which keeps the buffer short.
 using unsent_low_water = detail::size_option<IPPROTO_TCP, TCP_NOTSENT_LOWAT>;
@@ -158,8 +160,8 @@ using traffic_class = detail::number_option<IPPROTO_IPV6, IPV6_TCLASS>;
 /// May bind to addresses that this machine does not have, or not yet.
 using free_bind = detail::flag_option<IPPROTO_IP, IP_FREEBIND>;
 
-/// Of datagrams to groups, see multicast.hpp. Each comes for IPv4, and as `..._v6` (and hops) for IPv6. Routers that they may pass, 1
-/// at first; whether this machine gets them too, as it does at first; through which interface, by index.
+/// Of datagrams to groups, see multicast.hpp. Each comes for IPv4, and as `..._v6` (and hops) for IPv6. Routers that they
+/// may pass, 1 at first; whether this machine gets them too, as it does at first; through which interface, by index.
 using multicast_ttl = detail::number_option<IPPROTO_IP, IP_MULTICAST_TTL>;
 using multicast_hops = detail::number_option<IPPROTO_IPV6, IPV6_MULTICAST_HOPS>;
 using multicast_loop = detail::flag_option<IPPROTO_IP, IP_MULTICAST_LOOP>;
@@ -177,8 +179,8 @@ struct multicast_interface {
     constexpr native to_native() const { return {{0}, {0}, index}; }
 };
 
-/// Who is at the other end of a Unix stream: its process when it connected, listened or made the pair. Can be asked for only:
-/// `s.get_option<peer_credentials>().uid`.
+/// Who is at the other end of a Unix stream: its process when it connected, listened or made the pair. Can be asked for
+/// only: `s.get_option<peer_credentials>().uid`.
 struct peer_credentials {
     static constexpr int level = SOL_SOCKET;
     static constexpr int name = SO_PEERCRED;
@@ -195,8 +197,8 @@ struct peer_credentials {
 using receive_buffer = detail::size_option<SOL_SOCKET, SO_RCVBUF>;
 using send_buffer = detail::size_option<SOL_SOCKET, SO_SNDBUF>;
 
-/// What becomes of unsent bytes at close: off, the kernel goes on sending; on with 0 s, they are dropped and the peer sees a
-/// reset. Another length makes close itself wait, and the thread with it.
+/// What becomes of unsent bytes at close: off, the kernel goes on sending; on with 0 s, they are dropped and the peer sees
+/// a reset. Another length makes close itself wait, and the thread with it.
 struct linger {
     static constexpr int level = SOL_SOCKET;
     static constexpr int name = SO_LINGER;

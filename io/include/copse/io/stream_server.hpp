@@ -70,8 +70,8 @@ auto adapt_handler(F f) {
 ///     });
 ///     echo.serve_forever();
 ///
-/// What a handler throws goes to the hub's error handler, except that the peer is gone (ECONNRESET, EPIPE): that is everyday
-/// life. A handler is shared by all connections: what it captures must bear that.
+/// What a handler throws goes to the hub's error handler, except that the peer is gone (ECONNRESET, EPIPE): that is
+/// everyday life. A handler is shared by all connections: what it captures must bear that.
 ///
 /// - At `max_connections` no more are taken until a handler ends.
 /// - An accept that fails is followed by a pause, 10 ms doubling to 1 s, and is told to the error handler, at most once a

@@ -53,10 +53,10 @@ void wait_writable_until(int fd, std::chrono::time_point<Clock, Duration> when, 
     detail::wait_writable_by(fd, detail::limit::until(when), who);
 }
 
-/// To be called before a descriptor that fibers of this thread may wait for is closed, replaced by dup2, or given away.
-/// Its waiters throw std::system_error(EBADF); epoll forgets it, even if duplicates live on; events that are still under way
-/// are dropped, so that no later owner of the number is disturbed. Closing a copse::io::socket does this by itself.
-/// A number that nobody waited for is none of its business.
+/// To be called before a descriptor that fibers of this thread may wait for is closed, replaced by dup2, or given away. Its
+/// waiters throw std::system_error(EBADF); epoll forgets it, even if duplicates live on; events that are still under way
+/// are dropped, so that no later owner of the number is disturbed. Closing a copse::io::socket does this by itself. A
+/// number that nobody waited for is none of its business.
 void notify_closing(int fd) noexcept;
 
 }  // namespace copse::io
