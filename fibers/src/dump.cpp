@@ -127,7 +127,7 @@ private:
 
     void hang_up();
     void draw(std::string& out, std::size_t root);
-    void draw_line(std::string& out, std::size_t n, std::size_t depth);
+    void draw_line(std::string& out, std::size_t at, std::size_t depth);
     void draw_backtrace(std::string& out, const core& c, std::size_t depth);
     std::string branch(std::size_t depth, bool below) const;
     std::string blockers_text(const core& c) const;
@@ -135,7 +135,7 @@ private:
     void find_edges();
     void add_edge(std::uint64_t id);
     void look_from(std::size_t start, std::string& out);
-    void tell_ring(std::string& out, std::size_t from_last, std::size_t first);
+    void tell_ring(std::string& out, std::size_t length, std::size_t first);
     std::size_t end_of_edges(std::size_t n) const {
         return n + 1 < nodes_.size() ? nodes_[n + 1].edges : edges_.size();
     }

@@ -226,6 +226,7 @@ void explorer::apply(std::uint32_t taken, const alternatives& of) noexcept {
     };
     const auto pass = [](fiber_core&) {};
     kills ? for_each_parked(count, pass) : for_each_parked(pass, count);
+    must(victim != nullptr, "explore: there are fewer to interfere with than there were");
     kills ? kill(*victim) : time_out(*victim);
 }
 

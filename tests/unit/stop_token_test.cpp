@@ -339,16 +339,19 @@ TEST_F(StopInConditionVariable, RequestedByTheUnlockLeavesNoDeadline) {
     EXPECT_EQ(copse::hub::current().stats().timers, 0U);
 }
 
-TEST_F(StopToken, ACallbackMayOutliveTheFiberByWaiting) {
+TEST_F(StopToken, ACallbackMayWaitWhileTheFiberEnds) {
     copse::event go;
+    std::stop_token token;
     auto f = copse::spawn([&] {
-        const std::stop_callback waits(copse::this_fiber::stop_token(), [&] {
-            copse::sleep(1ms);
-            log("waited");
-        });
+        token = copse::this_fiber::stop_token();
         go.wait();
     });
     copse::yield();
+    const std::stop_callback waits(token, [&] {
+        copse::sleep(1ms);
+        log("waited");
+    });
+    token = std::stop_token();
     auto killer = copse::spawn([&] { f.request_kill(); });
     copse::yield();
     go.set();
