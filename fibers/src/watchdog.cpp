@@ -190,6 +190,7 @@ private:
     }
 
     // Whoever is removed while its report is made waits for that. The others may come and go meanwhile.
+    // NOLINTNEXTLINE(performance-unnecessary-value-param): it is held, whoever is removed meanwhile
     void look_at(std::unique_lock<std::mutex>& lock, std::shared_ptr<post> at) {
         const std::optional<stall_report> stall = at->watch.look(now());
         if (!stall) return;
