@@ -43,7 +43,9 @@ inline std::size_t effort(std::size_t wanted) {
         const char* const text = std::getenv("COPSE_EFFORT");  // NOLINT(concurrency-mt-unsafe): read only
         return text == nullptr ? 1 : std::max<std::size_t>(std::strtoul(text, nullptr, 10), 1);
     }();
-    return times * (sanitized ? std::max<std::size_t>(wanted / 10, 50) : wanted);
+    // ThreadSanitizer is slow, and has only one thread to look at here.
+    const std::size_t share = thread_sanitized ? wanted / 50 : address_sanitized ? wanted / 10 : wanted;
+    return times * std::max(share, std::min<std::size_t>(wanted, 50));
 }
 
 class exploring : public hub_test {
