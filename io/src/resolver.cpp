@@ -29,9 +29,12 @@ namespace {
 using addresses = std::vector<endpoint>;
 using steady = std::chrono::steady_clock;
 
-// The hub that asked ended first: who else waits asks again.
-struct abandoned : std::exception {
-    const char* what() const noexcept override { return "a lookup was abandoned by the thread that began it"; }
+// What a lookup came to. Each who asked throws an exception of their own: threads share none.
+struct outcome {
+    addresses found;
+    int error = 0;           // of getaddrinfo
+    int error_number = 0;    // with EAI_SYSTEM
+    bool abandoned = false;  // the hub that asked ended first: who else waits asks again
 };
 
 [[noreturn]] void fail_lookup(int error, int error_number, const std::string& name) {
@@ -39,20 +42,20 @@ struct abandoned : std::exception {
     throw std::system_error(error, name_category(), "looking up " + name);
 }
 
-addresses ask_the_system(const std::string& name, int family) {
+outcome ask_the_system(const std::string& name, int family) {
     addrinfo wanted{};
     wanted.ai_family = family;
     wanted.ai_socktype = SOCK_STREAM;
     wanted.ai_flags = AI_ADDRCONFIG;
-    addrinfo* found = nullptr;
-    if (const int error = detail::sys.getaddrinfo(name.c_str(), nullptr, &wanted, &found); error != 0)
-        fail_lookup(error, errno, name);
-    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> all(found, detail::sys.freeaddrinfo);
-    addresses endpoints;
-    for (const addrinfo* one = found; one != nullptr; one = one->ai_next)
-        endpoints.push_back(endpoint::from_native(one->ai_addr, one->ai_addrlen));
-    if (endpoints.empty()) fail_lookup(EAI_NODATA, 0, name);
-    return endpoints;
+    addrinfo* list = nullptr;
+    if (const int error = detail::sys.getaddrinfo(name.c_str(), nullptr, &wanted, &list); error != 0)
+        return {.found = {}, .error = error, .error_number = errno};
+    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> all(list, detail::sys.freeaddrinfo);
+    outcome answer;
+    for (const addrinfo* one = list; one != nullptr; one = one->ai_next)
+        answer.found.push_back(endpoint::from_native(one->ai_addr, one->ai_addrlen));
+    if (answer.found.empty()) answer.error = EAI_NODATA;
+    return answer;
 }
 
 std::string ask_for_name(const endpoint& address) {
@@ -93,7 +96,7 @@ addresses known_here(const std::string& host, int family) {
 namespace {
 
 using key = std::pair<std::string, int>;
-using answer = copse::shared::async_result<addresses>;
+using answer = copse::shared::async_result<outcome>;
 
 // What is being looked up, and what has been.
 class answers {
@@ -158,19 +161,15 @@ public:
     promise(const promise&) = delete;
     promise& operator=(const promise&) = delete;
     ~promise() {
-        in_->end(name_, answer_, found_.has_value());
-        if (found_) {
-            answer_->set(std::move(*found_));
-        } else {
-            answer_->set_exception(failure_ != nullptr ? failure_ : std::make_exception_ptr(abandoned()));
-        }
+        in_->end(name_, answer_, outcome_.error == 0 && !outcome_.abandoned);
+        answer_->set(std::move(outcome_));
     }
 
-    void keep() {
+    void keep() noexcept {
         try {
-            found_ = ask_the_system(name_.first, name_.second);
-        } catch (const std::exception&) {
-            failure_ = std::current_exception();
+            outcome_ = ask_the_system(name_.first, name_.second);
+        } catch (...) {
+            outcome_ = {.found = {}, .error = EAI_MEMORY};
         }
     }
 
@@ -178,8 +177,7 @@ private:
     const std::shared_ptr<answers> in_;  // not the desk: its threads must not be what ends it
     const key name_;
     const std::shared_ptr<answer> answer_;
-    std::optional<addresses> found_;
-    std::exception_ptr failure_;
+    outcome outcome_{.found = {}, .abandoned = true};
 };
 
 }  // namespace
@@ -199,10 +197,10 @@ public:
             const auto [found, is_ours] = table->find_or_begin(name);
             if (is_ours) begin(std::make_shared<promise>(table, name, found));
             if (!found->wait_until(clock::time_point(std::chrono::nanoseconds(within.deadline())))) return std::nullopt;
-            try {
-                return found->get();
-            } catch (const abandoned&) {  // once more
-            }
+            outcome came = found->get();
+            if (came.abandoned) continue;
+            if (came.error != 0) fail_lookup(came.error, came.error_number, name.first);
+            return std::move(came.found);
         }
         fail_lookup(EAI_AGAIN, 0, name.first);
     }
