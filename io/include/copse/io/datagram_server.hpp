@@ -41,7 +41,7 @@ struct datagram_server_stats {
 };
 
 namespace detail {
-struct datagram_server_state;
+class datagram_server_state;
 }  // namespace detail
 
 /// What a handler is given: the bytes, and the way back. It may be kept beyond the handler, and moved; who was moved from
@@ -64,7 +64,7 @@ public:
     bool reply(std::string_view bytes) const { return reply(std::as_bytes(std::span(bytes))); }
 
 private:
-    friend struct detail::datagram_server_state;
+    friend class detail::datagram_server_state;
 
     incoming_datagram(std::shared_ptr<detail::datagram_server_state> server, std::span<const std::byte> bytes,
                       datagram about);

@@ -39,7 +39,7 @@ struct stream_server_stats {
 };
 
 namespace detail {
-struct server_state;
+class server_state;
 
 template <class F>
 concept connection_handler = std::invocable<F&, socket, const endpoint&> || std::invocable<F&, socket> ||

@@ -1,0 +1,177 @@
+#include "service.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+
+#include "failure.hpp"
+
+namespace copse::io::detail {
+
+namespace {
+
+constexpr std::chrono::seconds grace(1);       // for the clean-up of handlers that were killed
+constexpr std::chrono::seconds quiet_time(1);  // between two reports of the same trouble
+
+bool ends_the_service(const std::error_code& code) noexcept {
+    return code == std::errc::bad_file_descriptor || code == std::errc::invalid_argument ||
+           code == std::errc::not_a_socket;
+}
+
+/// Whether all ended in time.
+bool join_by(const std::vector<any_fiber>& fibers, clock::time_point deadline) {
+    bool all = true;
+    for (const any_fiber& f : fibers) all = f.join_until(deadline) && all;
+    return all;
+}
+
+/// Kills them, and waits for their clean-up.
+void end_all(const std::vector<any_fiber>& handlers) {
+    for (const any_fiber& f : handlers) f.request_kill();
+    join_by(handlers, clock::now() + grace);
+}
+
+/// Counts who is in some function.
+class presence {
+public:
+    explicit presence(unsigned& count) noexcept : count_(++count) {}
+    presence(const presence&) = delete;
+    presence& operator=(const presence&) = delete;
+    ~presence() { --count_; }
+
+private:
+    unsigned& count_;
+};
+
+}  // namespace
+
+void service::start() {
+    if (failure_) std::rethrow_exception(failure_);
+    if (stopped_.is_set()) fail(EBADF, "start of a server that was stopped");
+    if (!taker_.empty()) return;
+    taker_ = spawn(spawn_options{.name = terms_.name}, [self = shared_from_this()] { self->take_until_stopped(); });
+}
+
+void service::serve_forever() {
+    const auto held = shared_from_this();  // the server may end while it waits
+    start();
+    const presence here(served_forever_);
+    stopped_.wait();
+    if (failure_) std::rethrow_exception(failure_);
+}
+
+void service::stop() noexcept {
+    if (stopped_.is_set()) return;
+    stopped_.set();
+    slot_.set();
+    close();
+}
+
+bool service::stop_by(limit within) {
+    const auto held = shared_from_this();
+    stop();
+    const clock::time_point deadline{std::chrono::nanoseconds(within.deadline())};
+    if (!taker_.empty()) taker_.join();
+    const std::vector<any_fiber> handlers = others();
+    const bool all = join_by(handlers, deadline);
+    if (!all) end_all(handlers);
+    if (running_.size() == others().size()) ended();  // else a handler calls this
+    return all;
+}
+
+void service::end() noexcept {
+    stop();
+    try {
+        for (const any_fiber& f : others()) f.request_kill();
+        const shield kept_back;
+        if (!taker_.empty()) taker_.join_for(grace);
+        if (const auto handlers = others(); !handlers.empty()) end_all(handlers);
+    } catch (...) {
+        // In the hub nobody can wait: those that were asked end without us.
+    }
+}
+
+void service::end_taking() noexcept {
+    try {
+        if (!taker_.empty() && taker_.underlying() != greenlet::current()) taker_.request_kill();
+    } catch (const std::exception&) {
+        // No memory for that: it ends with what it takes next.
+    }
+}
+
+void service::leave(std::list<any_fiber>::iterator place) noexcept {
+    running_.erase(place);
+    slot_.set();
+    if (stopped_.is_set() && running_.empty()) ended();
+}
+
+// The handlers that run, but not the caller if it is one of them: nobody can wait for himself.
+std::vector<any_fiber> service::others() const {
+    std::vector<any_fiber> all;
+    for (const any_fiber& f : running_) {
+        if (!f.empty() && f.underlying() != greenlet::current()) all.push_back(f);
+    }
+    return all;
+}
+
+void service::take_until_stopped() {
+    try {
+        while (!stopped_.is_set()) take_or_pause();
+    } catch (const greenlet_exit&) {
+        throw;
+    } catch (...) {  // whatever it is: worse than a server that ends is one that only looks alive
+        if (stopped_.is_set()) return;
+        failure_ = std::current_exception();
+        if (served_forever_ == 0) tell(failure_);
+        stop();
+    }
+}
+
+void service::take_or_pause() {
+    try {
+        if (full()) {
+            slot_.clear();
+            slot_.wait();
+        } else {
+            take_some();
+            delay_ = terms_.min_delay;
+        }
+    } catch (const std::system_error& e) {
+        if (stopped_.is_set() || ends_the_service(e.code())) throw;
+        if (is_harmless(e.code())) return;
+        tell(std::current_exception());
+        pause(e.code().value());
+    } catch (const std::bad_alloc&) {
+        pause(ENOMEM);
+    }
+}
+
+// One wait, then what else is there: the kernel tells of several once.
+void service::take_some() {
+    take();
+    for (unsigned taken = 1; !stopped_.is_set() && !full(); ++taken) {
+        if (taken >= terms_.in_a_row) return yield();
+        if (!try_take()) return;
+    }
+}
+
+void service::pause(int error) {
+    ++pauses_;
+    relieve(error);
+    stopped_.wait_for(delay_);
+    delay_ = std::min(delay_ * 2, terms_.max_delay);
+}
+
+// In the hub, where what is thrown goes to the error handler.
+void service::tell(std::exception_ptr error) noexcept {
+    const clock::time_point now = clock::now();
+    if (now < quiet_until_) return;
+    quiet_until_ = now + quiet_time;
+    try {
+        hub::current().post([error = std::move(error)] { std::rethrow_exception(error); });
+    } catch (const std::bad_alloc&) {
+        // Then it goes untold: the server goes on.
+    }
+}
+
+}  // namespace copse::io::detail

@@ -1,0 +1,134 @@
+// What every server has: a fiber that takes what comes, a fiber for each handler, a limit, pauses after failures, an end that
+// waits. It lives until the last of its fibers has ended.
+//
+// Invariants:
+//   - `running_` has an entry for every handler that has not ended; its ticket, which its fiber's callable owns, takes it out.
+//     So a fiber that is killed before it starts counts too.
+//   - Once it is stopped nothing is taken any more.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <list>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <copse/clock.hpp>
+#include <copse/event.hpp>
+#include <copse/fiber.hpp>
+#include <copse/io/detail/limit.hpp>
+
+namespace copse::io::detail {
+
+class service : public std::enable_shared_from_this<service> {
+public:
+    service(const service&) = delete;
+    service& operator=(const service&) = delete;
+    virtual ~service() = default;
+
+    void start();
+    void serve_forever();
+    void stop() noexcept;
+    /// Returns: whether all handlers ended by themselves.
+    bool stop_by(limit within);
+    /// Of the destructor of who made it: stops, kills, waits a moment.
+    void end() noexcept;
+
+    bool is_serving() const noexcept { return !taker_.empty() && !stopped_.is_set(); }
+    std::size_t handlers() const noexcept { return running_.size(); }
+    std::uint64_t pauses() const noexcept { return pauses_; }
+
+protected:
+    struct terms {
+        std::string name;
+        std::size_t stack_size;
+        std::size_t most;   // handlers at a time; 0: no limit
+        unsigned in_a_row;  // before others have their turn
+        std::chrono::nanoseconds min_delay;
+        std::chrono::nanoseconds max_delay;
+    };
+    explicit service(terms agreed) : terms_(std::move(agreed)), delay_(terms_.min_delay) {}
+
+    /// Takes one and serves it. Parks until there is one.
+    virtual void take() = 0;
+    /// The same without waiting. Returns: false if there was none.
+    virtual bool try_take() = 0;
+    /// It is stopped: takes no more. Later calls find it so.
+    virtual void close() noexcept = 0;
+    /// A handler has ended after the stop, or their time is over.
+    virtual void ended() noexcept {}
+    /// Whether what was thrown is no trouble: no pause follows.
+    virtual bool is_harmless(const std::error_code& /*code*/) const noexcept { return false; }
+    /// Before a pause because of this error.
+    virtual void relieve(int /*error*/) noexcept {}
+
+    bool is_stopped() const noexcept { return stopped_.is_set(); }
+
+    /// Calls `handle` in a fiber of its own, whose handler counts until what `handle` holds has ended too.
+    template <class F>
+    void serve(F handle) {
+        ticket counted(*this);
+        const auto place = counted.place();
+        *place = spawn(spawn_options{.name = terms_.name, .stack_size = terms_.stack_size},
+                       life<F>{std::move(counted), std::move(handle)});
+    }
+
+    /// Ends the fiber that takes, unless that is the caller.
+    void end_taking() noexcept;
+
+private:
+    /// A handler's place among those that run.
+    class ticket {
+    public:
+        explicit ticket(service& of)
+            : service_(of.shared_from_this()), place_(of.running_.emplace(of.running_.end())) {}
+        ticket(ticket&& other) noexcept : service_(std::move(other.service_)), place_(other.place_) {}
+        ticket& operator=(ticket&&) = delete;
+        ~ticket() {
+            if (service_ != nullptr) service_->leave(place_);
+        }
+
+        std::list<any_fiber>::iterator place() const noexcept { return place_; }
+
+    private:
+        std::shared_ptr<service> service_;
+        std::list<any_fiber>::iterator place_;
+    };
+
+    /// The callable of a handler's fiber. Its members end in this order reversed: the ticket last.
+    template <class F>
+    struct life {
+        ticket counted;
+        F handle;
+
+        void operator()() { handle(); }
+    };
+
+    bool full() const noexcept { return terms_.most != 0 && running_.size() >= terms_.most; }
+    void leave(std::list<any_fiber>::iterator place) noexcept;
+    void take_until_stopped();
+    void take_or_pause();
+    void take_some();
+    void pause(int error);
+    void tell(std::exception_ptr error) noexcept;
+    std::vector<any_fiber> others() const;
+
+    const terms terms_;
+    any_fiber taker_;
+    std::list<any_fiber> running_;
+    event slot_;  // a handler has ended
+    event stopped_;
+    std::exception_ptr failure_;   // what ended it, if nobody stopped it
+    unsigned served_forever_ = 0;  // fibers in serve_forever(), which throws the failure
+    std::uint64_t pauses_ = 0;
+    std::chrono::nanoseconds delay_;
+    clock::time_point quiet_until_{};
+};
+
+}  // namespace copse::io::detail
