@@ -32,7 +32,9 @@ struct system_calls {
     int (*spare_descriptor)();  // opens something that does no harm
     int (*poll)(pollfd* fds, nfds_t n, int timeout);
     int (*eventfd)(unsigned initial, int flags);
+    ssize_t (*read)(int fd, void* into, std::size_t size);
     ssize_t (*write)(int fd, const void* from, std::size_t size);
+    int (*pipe2)(int* both, int flags);
     int (*epoll_create1)(int flags);
     int (*epoll_ctl)(int epoll, int op, int fd, epoll_event* event);
     int (*epoll_wait)(int epoll, epoll_event* events, int n, int timeout);

@@ -1,9 +1,12 @@
-/// All of room 2: waiting for descriptors, sockets, servers.
+/// All of room 2: waiting for descriptors, sockets, servers, signals.
 #pragma once
 
 #include <copse/io/buffer.hpp>
 #include <copse/io/endpoint.hpp>
 #include <copse/io/error.hpp>
+#include <copse/io/on_signal.hpp>
+#include <copse/io/pipe.hpp>
+#include <copse/io/signal_listener.hpp>
 #include <copse/io/socket.hpp>
 #include <copse/io/socket_option.hpp>
 #include <copse/io/stream_server.hpp>
