@@ -3,7 +3,9 @@
 #pragma once
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 #include <time.h>
 
 #include <cstddef>
@@ -35,6 +37,9 @@ struct system_calls {
     ssize_t (*read)(int fd, void* into, std::size_t size);
     ssize_t (*write)(int fd, const void* from, std::size_t size);
     int (*pipe2)(int* both, int flags);
+    int (*pidfd_open)(pid_t pid);
+    int (*pidfd_send_signal)(int pidfd, int signal);
+    int (*wait_pidfd)(int pidfd, siginfo_t* info, int options);  // waitid
     int (*epoll_create1)(int flags);
     int (*epoll_ctl)(int epoll, int op, int fd, epoll_event* event);
     int (*epoll_wait)(int epoll, epoll_event* events, int n, int timeout);

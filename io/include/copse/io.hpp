@@ -1,11 +1,14 @@
-/// All of room 2: waiting for descriptors, sockets, servers, signals.
+/// All of room 2: waiting for descriptors, sockets, servers, pipes, processes, signals.
 #pragma once
 
 #include <copse/io/buffer.hpp>
 #include <copse/io/endpoint.hpp>
 #include <copse/io/error.hpp>
+#include <copse/io/exit_status.hpp>
 #include <copse/io/on_signal.hpp>
 #include <copse/io/pipe.hpp>
+#include <copse/io/process.hpp>
+#include <copse/io/process_options.hpp>
 #include <copse/io/signal_listener.hpp>
 #include <copse/io/socket.hpp>
 #include <copse/io/socket_option.hpp>
