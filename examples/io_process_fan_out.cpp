@@ -34,7 +34,11 @@ int main() {
 
     // A limit in time ends the program with the call.
     const bool in_time = copse::with_timeout(
-        50ms, [] { return io::run({"sleep", "60"}).status.success(); }, false);
+        50ms,
+        [] {
+            return io::run({"sleep", "60"}).status.success();
+        },
+        false);
     std::cout << "sleep 60: " << (in_time ? "done" : "took too long") << '\n';
 
     try {

@@ -48,8 +48,7 @@ std::vector<char*> pointers_to(strings& texts) {
 
 strings checked(const strings& arguments) {
     if (arguments.empty()) throw std::invalid_argument("process: no arguments, not even a program");
-    for (std::size_t i = 0; i < arguments.size(); ++i)
-        must_have_no_nul(arguments[i], "argument " + std::to_string(i));
+    for (std::size_t i = 0; i < arguments.size(); ++i) must_have_no_nul(arguments[i], "argument " + std::to_string(i));
     return arguments;
 }
 
@@ -104,8 +103,7 @@ public:
         const int group = new_group ? POSIX_SPAWN_SETPGROUP : 0;
         ::posix_spawnattr_setsigmask(&all_, &none);
         ::posix_spawnattr_setsigdefault(&all_, &by_default);
-        ::posix_spawnattr_setflags(&all_,
-                                   static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | group));
+        ::posix_spawnattr_setflags(&all_, static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | group));
     }
     attributes(const attributes&) = delete;
     attributes& operator=(const attributes&) = delete;
@@ -148,19 +146,19 @@ descriptor make_pipe(int stream, descriptor& ours) {
 /// What the child gets as `stream`; none: what we have there.
 descriptor open_stream(const redirect& to, int stream, descriptor& ours) {
     switch (to.what()) {
-        case redirect::pipe: return above_streams(make_pipe(stream, ours).get(), "process: pipe");
-        case redirect::path: return above_streams(open_path(to, stream).get(), "process: redirection");
-        case redirect::null: {
-            const descriptor null(::open("/dev/null", (stream == 0 ? O_RDONLY : O_WRONLY) | O_CLOEXEC));
-            if (!null) fail(errno, "process: open /dev/null");
-            return above_streams(null.get(), "process: redirection");
-        }
-        case redirect::number: return above_streams(to.fd(), "process: redirection");
-        case redirect::to_output:
-            if (stream != STDERR_FILENO) throw std::invalid_argument("process: only errors can go to the output");
-            break;
-        case redirect::automatic:
-        case redirect::inherit: break;
+    case redirect::pipe: return above_streams(make_pipe(stream, ours).get(), "process: pipe");
+    case redirect::path: return above_streams(open_path(to, stream).get(), "process: redirection");
+    case redirect::null: {
+        const descriptor null(::open("/dev/null", (stream == 0 ? O_RDONLY : O_WRONLY) | O_CLOEXEC));
+        if (!null) fail(errno, "process: open /dev/null");
+        return above_streams(null.get(), "process: redirection");
+    }
+    case redirect::number: return above_streams(to.fd(), "process: redirection");
+    case redirect::to_output:
+        if (stream != STDERR_FILENO) throw std::invalid_argument("process: only errors can go to the output");
+        break;
+    case redirect::automatic:
+    case redirect::inherit: break;
     }
     return {};
 }
@@ -191,8 +189,8 @@ pid_t start_child(const std::vector<std::string>& arguments, const process_optio
     const attributes how(with.new_group);
 
     pid_t pid = 0;
-    const int error = ::posix_spawnp(&pid, argv.front(), before.get(), how.get(), argv.data(),
-                                     with.env ? env.data() : ::environ);
+    const int error =
+        ::posix_spawnp(&pid, argv.front(), before.get(), how.get(), argv.data(), with.env ? env.data() : ::environ);
     if (error != 0) fail(error, describe_start(arguments.front(), with.cwd));
     return pid;
 }

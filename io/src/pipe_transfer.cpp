@@ -63,7 +63,8 @@ template <class Call>
 ssize_t transfer_borrowed(const entry& e, direction d, limit& within, const char* operation, Call&& call) {
     const int fd = e.fd;
     for (;;) {
-        if (!detail::reactor::here().await_by_number(fd, d, within, sharing::one, operation)) return detail::out_of_time;
+        if (!detail::reactor::here().await_by_number(fd, d, within, sharing::one, operation))
+            return detail::out_of_time;
         const ssize_t n = call();
         if (n >= 0) return n;
         if (errno != EINTR && !detail::is_again(errno)) return detail::failed;
@@ -111,9 +112,8 @@ std::optional<std::size_t> pipe_reader::try_read(std::span<std::byte> into) {
     entry& e = use("try_read");
     if (into.empty()) return 0;
     if (borrowed_ && !is_ready(e.fd, direction::in)) return std::nullopt;
-    const ssize_t n = try_transfer(e, direction::in, [&] {
-        return borrowed_ ? read_borrowed(e.fd, into) : read_now(e.fd, into);
-    });
+    const ssize_t n =
+        try_transfer(e, direction::in, [&] { return borrowed_ ? read_borrowed(e.fd, into) : read_now(e.fd, into); });
     if (n >= 0) return static_cast<std::size_t>(n);
     if (!detail::is_again(errno)) fail_outcome(n, "try_read", e, direction::in);
     return std::nullopt;
@@ -180,9 +180,8 @@ std::optional<std::size_t> pipe_writer::try_write(std::span<const std::byte> fro
     entry& e = use("try_write");
     if (from.empty()) return 0;
     if (borrowed_ && !is_ready(e.fd, direction::out)) return std::nullopt;
-    const ssize_t n = try_transfer(e, direction::out, [&] {
-        return borrowed_ ? write_borrowed(e.fd, from) : write_now(e.fd, from);
-    });
+    const ssize_t n =
+        try_transfer(e, direction::out, [&] { return borrowed_ ? write_borrowed(e.fd, from) : write_now(e.fd, from); });
     if (n >= 0) return static_cast<std::size_t>(n);
     if (!detail::is_again(errno)) fail_outcome(n, "try_write", e, direction::out);
     return std::nullopt;

@@ -60,7 +60,8 @@ void must_end_by(const fiber<void>& f, clock::time_point deadline) {
 
 }  // namespace
 
-process::process(const std::vector<std::string>& arguments, const process_options& with) : max_output_(with.max_output) {
+process::process(const std::vector<std::string>& arguments, const process_options& with)
+    : max_output_(with.max_output) {
     detail::child_pipes pipes;
     child_ = std::make_shared<detail::child>(detail::start_child(arguments, with, pipes));
     try {
@@ -103,7 +104,8 @@ void process::end() noexcept {
             ended->wait(never);
         });
     } catch (...) {
-        ended->wait_blocking();  // no memory for a fiber, or the thread is ending: it has been killed and will not be long
+        ended
+            ->wait_blocking();  // no memory for a fiber, or the thread is ending: it has been killed and will not be long
     }
 }
 
@@ -151,9 +153,8 @@ process_result process::communicate_by(std::string_view input, detail::limit wit
         scoped_fiber<void> draining;
         if (input_) feeding = scoped_fiber<void>(spawn([&] { feed(input_, all.input, all.written); }));
         if (errors_) {
-            draining = scoped_fiber<void>(spawn([&] {
-                drain(errors_, all.errors, max_output_, c, "its errors", clock::time_point::max());
-            }));
+            draining = scoped_fiber<void>(
+                spawn([&] { drain(errors_, all.errors, max_output_, c, "its errors", clock::time_point::max()); }));
         }
         if (output_) drain(output_, all.output, max_output_, c, "its output", deadline);
         must_end_by(*feeding, deadline);

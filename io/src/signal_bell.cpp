@@ -55,12 +55,12 @@ void for_each_signal(std::uint64_t bits, F f) {
 
 // All bells of the process. Never ends: a handler may run in the last moments of a program.
 struct signal_post {
-    std::mutex mutex;                           // for all but handlers
-    std::atomic<signal_bell*> first{nullptr};   // and on through next_
-    std::atomic<unsigned> inside{0};            // handlers that are walking the list
-    std::atomic<unsigned> forks{0};             // from the first bell's process to this one
-    unsigned takers[NSIG]{};                    // bells a signal
-    struct sigaction before[NSIG]{};            // of signals that have takers
+    std::mutex mutex;                          // for all but handlers
+    std::atomic<signal_bell*> first{nullptr};  // and on through next_
+    std::atomic<unsigned> inside{0};           // handlers that are walking the list
+    std::atomic<unsigned> forks{0};            // from the first bell's process to this one
+    unsigned takers[NSIG]{};                   // bells a signal
+    struct sigaction before[NSIG] {};          // of signals that have takers
 
     void add(signal_bell& bell);
     void remove(signal_bell& bell) noexcept;

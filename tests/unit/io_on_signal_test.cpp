@@ -1,7 +1,7 @@
 // Signals in fibers: listeners, on_signal, and what stays of them.
 
-#include "io_leak_check.hpp"
 #include "exceptions.hpp"
+#include "io_leak_check.hpp"
 
 #include <copse/virtual_time.hpp>
 
@@ -355,9 +355,8 @@ TEST_F(IoOnSignal, MayCancelItselfInTheCall) {
 
 TEST_F(IoOnSignal, FailureGoesToTheErrorHandlerAndItStays) {
     std::string told;
-    copse::set_error_handler([&](std::exception_ptr e, const copse::greenlet&) {
-        told += text_of([&] { std::rethrow_exception(e); });
-    });
+    copse::set_error_handler(
+        [&](std::exception_ptr e, const copse::greenlet&) { told += text_of([&] { std::rethrow_exception(e); }); });
     {
         const auto handle = io::on_signal(SIGUSR1, [] { throw std::runtime_error("!"); });
         for (int i = 0; i < 2; ++i) {

@@ -61,7 +61,7 @@ struct process_options {
     redirect input{};
     redirect output{};
     redirect errors{};
-    bool new_group = false;                   ///< leads a process group of its own: no Ctrl-C of our terminal
+    bool new_group = false;                     ///< leads a process group of its own: no Ctrl-C of our terminal
     std::size_t max_output = 64 * 1024 * 1024;  ///< bytes of a stream that `communicate` and `run` keep
 };
 
