@@ -1,5 +1,5 @@
-// Several programs at once: each is started, fed and read in a fiber of its own, and nobody waits for the slowest but the last
-// line.
+// Several programs at once: each is started, fed and read in a fiber of its own, and nobody waits for the slowest but
+// the last line.
 //
 //     io_process_fan_out
 #include <copse/fiber.hpp>

@@ -40,7 +40,7 @@ public:
     /// Whether it has ended. Takes the status if it is there.
     const std::optional<exit_status>& look() noexcept;
 
-    /// Waits for that; empty at the deadline. May be gone from `this` on no path: hold it.
+    /// Waits for that; empty at the deadline. Whoever calls it holds it meanwhile.
     std::optional<exit_status> wait(limit& within);
 
     /// False if it has ended.

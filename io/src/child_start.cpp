@@ -89,7 +89,8 @@ private:
     posix_spawn_file_actions_t all_;
 };
 
-/// Signals are its own affair: none is blocked, and those that programs like ours ignore for their own sake are not ignored.
+/// Signals are its own affair: none is blocked, and those that programs like ours ignore for their own sake are not
+/// ignored.
 class attributes {
 public:
     explicit attributes(bool new_group) {

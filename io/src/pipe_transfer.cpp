@@ -32,8 +32,8 @@ bool is_ready(int fd, direction d) noexcept {
     return sys.poll(&one, 1, 0) > 0;
 }
 
-// What is borrowed has no O_NONBLOCK. The kernel is asked not to wait this once; where it does not know how, or always says no,
-// as of files that are not in memory, readiness has to be enough.
+// What is borrowed has no O_NONBLOCK. The kernel is asked not to wait this once; where it does not know how, or always
+// says no, as of files that are not in memory, readiness has to be enough.
 template <class Ask, class Plain>
 ssize_t now_if_ready(int fd, direction d, Ask&& ask, Plain&& plain) noexcept {
     const ssize_t n = ask();

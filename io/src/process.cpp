@@ -39,8 +39,8 @@ void feed(pipe_writer& to, const std::string& text, std::size_t& written) {
     to.close();
 }
 
-/// Reads to the end of the stream. What goes beyond `most` ends the process, so that others who wait for its streams do not wait
-/// for ever.
+/// Reads to the end of the stream. What goes beyond `most` ends the process, so that others who wait for its streams do
+/// not wait for ever.
 void drain(pipe_reader& from, std::string& into, std::size_t most, const detail::child& of, const char* stream,
            clock::time_point deadline) {
     while (const pooled_buffer chunk = from.read_pooled_until(deadline)) {
@@ -143,7 +143,9 @@ exit_status process::stop_by(detail::limit within) const {
 }
 
 process_result process::communicate_by(std::string_view input, detail::limit within) {
-    detail::child& c = use("communicate");
+    use("communicate");
+    const std::shared_ptr<detail::child> held = child_;
+    detail::child& c = *held;
     const clock::time_point deadline{std::chrono::nanoseconds(within.deadline())};
     if (exchange_ == nullptr) exchange_ = std::make_unique<exchange>();
     exchange& all = *exchange_;

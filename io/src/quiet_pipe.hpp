@@ -1,4 +1,5 @@
-// Writing to what may be a pipe without anybody getting SIGPIPE. There is no flag for that before Linux 6.18 (RWF_NOSIGNAL).
+// Writing to what may be a pipe without anybody getting SIGPIPE. There is no flag for that before Linux 6.18
+// (RWF_NOSIGNAL).
 #pragma once
 
 #include <signal.h>
@@ -9,8 +10,8 @@
 
 namespace copse::io::detail {
 
-/// Makes `write`, whose SIGPIPE, if it causes one, is for this thread: blocked meanwhile, and taken back. One that was pending
-/// before stays so.
+/// Makes `write`, whose SIGPIPE, if it causes one, is for this thread: blocked meanwhile, and taken back. One that was
+/// pending before stays so.
 template <class Write>
 ssize_t without_sigpipe(Write&& write) noexcept {
     sigset_t pipe;

@@ -7,8 +7,8 @@
 
 namespace copse::io {
 
-/// Exited with a code, or ended by a signal; or nobody knows: a parent that ignores SIGCHLD, or calls wait() for whatever child
-/// there is, takes the status away from us.
+/// Exited with a code, or ended by a signal; or nobody knows: a parent that ignores SIGCHLD, or calls wait() for
+/// whatever child there is, takes the status away from us.
 class exit_status {
 public:
     static constexpr exit_status exited_with(int code) noexcept { return {kind::exited, code, false}; }

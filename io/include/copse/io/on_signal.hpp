@@ -31,9 +31,9 @@ public:
     /// As cancel().
     ~signal_handle() { cancel(); }
 
-    /// From now on no call begins, also for a signal that has come already; calls that have begun go on. Other handles of the
-    /// signal are not affected; after the last one, what handled the signal before is back. May be called on any thread, and by
-    /// the function itself.
+    /// From now on no call begins, also for a signal that has come already; calls that have begun go on. Other handles
+    /// of the signal are not affected; after the last one, what handled the signal before is back. May be called on any
+    /// thread, and by the function itself.
     /// Parks:   no.
     void cancel() noexcept;
 
@@ -66,16 +66,16 @@ std::function<void(int)> shared_signal_function(F f) {
 }
 }  // namespace detail
 
-/// Calls `f`, or `f(signal)`, for each signal that comes, each time in a new fiber of this thread's hub: it may wait as long as it
-/// likes, and if it does, the next signal calls it again meanwhile. What it throws goes to the hub's error handler, as from any
-/// fiber.
+/// Calls `f`, or `f(signal)`, for each signal that comes, each time in a new fiber of this thread's hub: it may wait as
+/// long as it likes, and if it does, the next signal calls it again meanwhile. What it throws goes to the hub's error
+/// handler, as from any fiber.
 ///
 ///     const auto on_stop = copse::io::on_signal(SIGTERM, [&] { server.stop_for(10s); });
 ///     server.serve_forever();
 ///
-/// While the handle lives, the hub is waiting for something: nothing is a deadlock (against gevent's rule 111). Signals of the
-/// same number that come before the hub has looked are one call (rule 121). What is said of signal_listener about several of
-/// them, masks and fork holds here too.
+/// While the handle lives, the hub is waiting for something: nothing is a deadlock (against gevent's rule 111). Signals
+/// of the same number that come before the hub has looked are one call (rule 121). What is said of signal_listener
+/// about several of them, masks and fork holds here too.
 /// Parks:   no.
 /// Throws:  as signal_listener's constructor; null_callable.
 template <detail::signal_function F>

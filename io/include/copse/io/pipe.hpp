@@ -32,9 +32,9 @@ public:
     /// -1 if it is closed.
     int native_handle() const noexcept { return fd_; }
 
-    /// Closes it, after the fiber that waits on it was made ready with EBADF; the other end then sees the end of the stream, or
-    /// EPIPE. A closed one stays closed. What is borrowed is let go of, and stays open. On another thread than its own only
-    /// the descriptor is closed, and nobody woken.
+    /// Closes it, after the fiber that waits on it was made ready with EBADF; the other end then sees the end of the
+    /// stream, or EPIPE. A closed one stays closed. What is borrowed is let go of, and stays open. On another thread
+    /// than its own only the descriptor is closed, and nobody woken.
     /// Parks:   no.
     void close() noexcept;
 
@@ -81,11 +81,12 @@ protected:
 
 /// The end of a pipe that is read from.
 ///
-/// It belongs to the thread that made it: another thread gets `wrong_thread`; carry the number there by `release` and `adopt`.
-/// One fiber at a time reads: a second one that would have to wait gets `concurrent_use`. As with sockets, every verb that may
-/// park is a kill point even if it succeeds at once, lets others run after 128 operations in a row, and unless it parks reads no
-/// clock and allocates nothing. Unless a line says otherwise it throws std::system_error with the kernel's code (EBADF if the end
-/// is closed, also by another fiber meanwhile), `timed_out`, and whatever a kill or a timeout scope throws.
+/// It belongs to the thread that made it: another thread gets `wrong_thread`; carry the number there by `release` and
+/// `adopt`. One fiber at a time reads: a second one that would have to wait gets `concurrent_use`. As with sockets,
+/// every verb that may park is a kill point even if it succeeds at once, lets others run after 128 operations in a row,
+/// and unless it parks reads no clock and allocates nothing. Unless a line says otherwise it throws std::system_error
+/// with the kernel's code (EBADF if the end is closed, also by another fiber meanwhile), `timed_out`, and whatever a
+/// kill or a timeout scope throws.
 ///
 ///     auto [reader, writer] = copse::io::pipe();
 ///     copse::spawn([w = std::move(writer)]() mutable { w.write_all("many small trees"); });
@@ -97,8 +98,8 @@ public:
     pipe_reader(pipe_reader&&) noexcept = default;
     pipe_reader& operator=(pipe_reader&&) noexcept = default;
 
-    /// Takes over a descriptor: a pipe, a FIFO, a pseudo-terminal, a character device; a regular file never parks. It is made
-    /// non-blocking, for everybody who shares the open file: see borrow.
+    /// Takes over a descriptor: a pipe, a FIFO, a pseudo-terminal, a character device; a regular file never parks. It
+    /// is made non-blocking, for everybody who shares the open file: see borrow.
     /// Throws:  std::system_error(EBADF) if it is not open for reading: the number then still is the caller's.
     static pipe_reader adopt(int fd);
 
@@ -129,8 +130,8 @@ public:
     /// Fills `into`. The time is for all of it.
     /// Parks:   until it is full.
     /// Returns: its size; 0 if the stream ended before the first byte.
-    /// Throws:  transfer_error(connection_aborted) if it ended later; that, timed_out and errors after the first byte tell how
-    ///          much was read.
+    /// Throws:  transfer_error(connection_aborted) if it ended later; that, timed_out and errors after the first byte
+    ///          tell how much was read.
     /// After:   a kill: unknown how much was taken.
     std::size_t read_exactly(std::span<std::byte> into) { return read_exactly_by(into, {}); }
     template <class Rep, class Period>
@@ -168,9 +169,9 @@ private:
 
 /// The end of a pipe that is written to. What is said of pipe_reader about threads, fibers and errors holds here too.
 ///
-/// That nobody reads any more is EPIPE, never SIGPIPE: the signal is blocked in this thread during the write and taken back if
-/// the write caused it, whatever handles it. That costs two system calls a write; a thread that has SIGPIPE blocked
-/// already saves one.
+/// That nobody reads any more is EPIPE, never SIGPIPE: the signal is blocked in this thread during the write and taken
+/// back if the write caused it, whatever handles it. That costs two system calls a write; a thread that has SIGPIPE
+/// blocked already saves one.
 class pipe_writer : public detail::pipe_end {
 public:
     /// Closed.

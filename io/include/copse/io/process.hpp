@@ -32,19 +32,20 @@ struct process_result {
 
 /// A process that we have started.
 ///
-/// The program gets its arguments as they are: there is no shell. It is looked for in PATH if its name has no slash. It sees the
-/// descriptors 0, 1 and 2 and no other, blocks no signal, and takes SIGPIPE and SIGXFSZ by default; handlers of fork
-/// (pthread_atfork) are not called, and it does not matter what other threads do (posix_spawn).
+/// The program gets its arguments as they are: there is no shell. It is looked for in PATH if its name has no slash. It
+/// sees the descriptors 0, 1 and 2 and no other, blocks no signal, and takes SIGPIPE and SIGXFSZ by default; handlers
+/// of fork (pthread_atfork) are not called, and it does not matter what other threads do (posix_spawn).
 ///
 ///     copse::io::process sort({"sort", "-r"}, {.input = redirect::pipe, .output = redirect::pipe});
 ///     auto [status, sorted, none] = sort.communicate("a\nc\nb\n");
 ///
-/// Its end is waited for through a pidfd: on any thread, by any number of fibers, whoever handles SIGCHLD. No other child is
-/// ever waited for. The object and its pipes belong to the thread that made them.
+/// Its end is waited for through a pidfd: on any thread, by any number of fibers, whoever handles SIGCHLD. No other
+/// child is ever waited for. The object and its pipes belong to the thread that made them.
 ///
-/// A process does not outlive its object unless it is detached: the destructor kills it (SIGKILL, and only it, not those that
-/// it has started) and takes its status in the background, so that no zombie stays. So a kill or a timeout of the fiber that holds
-/// it, ends it. In the child of a fork the object does nothing to the process, which is the parent's.
+/// A process does not outlive its object unless it is detached: the destructor kills it (SIGKILL, and only it, not
+/// those that it has started) and takes its status in the background, so that no zombie stays. So a kill or a timeout
+/// of the fiber that holds it, ends it. In the child of a fork the object does nothing to the process, which is the
+/// parent's.
 class process {
 public:
     /// No process.
@@ -52,10 +53,10 @@ public:
 
     /// Starts the program `arguments[0]`. The thread waits until it has begun: about a millisecond.
     /// Parks:   no.
-    /// Throws:  std::system_error that names the program: ENOENT, EACCES, ENOEXEC (no shell is tried), E2BIG, ENOMEM, EAGAIN; EMFILE;
-    ///          what the opening of a redirection gave; std::invalid_argument for no arguments, a NUL in a text, a name in the
-    ///          environment that is empty or has '=', and `to_output` of another stream than errors. Then nothing has been started
-    ///          and no descriptor is left.
+    /// Throws:  std::system_error that names the program: ENOENT, EACCES, ENOEXEC (no shell is tried), E2BIG, ENOMEM,
+    ///          EAGAIN; EMFILE; what the opening of a redirection gave; std::invalid_argument for no arguments, a NUL
+    ///          in a text, a name in the environment that is empty or has '=', and `to_output` of another stream than
+    ///          errors. Then nothing has been started and no descriptor is left.
     explicit process(const std::vector<std::string>& arguments, const process_options& with = {});
     process(process&& other) noexcept;
     /// Ends ours as the destructor does.
@@ -105,13 +106,14 @@ public:
         return stop_by(detail::limit::within(length));
     }
 
-    /// Writes `input` and closes its input, reads output and errors to their ends, all at once so that neither waits for the
-    /// other, whatever the sizes, and waits for the process. A process that closes its input early is no error. The streams end
-    /// when all that have them have closed them: also what the process has started itself and left behind.
+    /// Writes `input` and closes its input, reads output and errors to their ends, all at once so that neither waits
+    /// for the other, whatever the sizes, and waits for the process. A process that closes its input early is no error.
+    /// The streams end when all that have them have closed them: also what the process has started itself and left
+    /// behind.
     /// Parks:   until then.
     /// Returns: what was read, and how it ended. The streams that are no pipes are empty.
-    /// Throws:  timed_out; transfer_error(file_too_large) for more than `max_output` bytes of a stream: the process is killed then;
-    ///          concurrent_use if another fiber uses a pipe; empty_handle.
+    /// Throws:  timed_out; transfer_error(file_too_large) for more than `max_output` bytes of a stream: the process is
+    ///          killed then; concurrent_use if another fiber uses a pipe; empty_handle.
     /// After:   a kill or time-out: the process runs on, what was read and what is not yet written is kept, and another
     ///          `communicate()` goes on from there.
     process_result communicate(std::string_view input = {}) { return communicate_by(input, {}); }
@@ -124,7 +126,8 @@ public:
         return communicate_by(input, detail::limit::until(when));
     }
 
-    /// Lets it run on by itself. Whoever takes over its pid also takes its status: else it is a zombie from its end to ours.
+    /// Lets it run on by itself. Whoever takes over its pid also takes its status: else it is a zombie from its end to
+    /// ours.
     /// Returns: its pid; 0 if there is none.
     pid_t detach() noexcept;
 

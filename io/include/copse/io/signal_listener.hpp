@@ -27,17 +27,17 @@ class signal_bell;
 /// same signal: each of them gets it. When the last one of a signal ends, what handled the signal before is back, unless
 /// somebody has taken the signal over meanwhile.
 ///
-/// No signal mask is touched, and none need be: a handler of ours runs on whatever thread the kernel chooses, and only rings.
-/// But a signal that every thread has blocked never gets there.
+/// No signal mask is touched, and none need be: a handler of ours runs on whatever thread the kernel chooses, and only
+/// rings. But a signal that every thread has blocked never gets there.
 ///
 /// In the child of a fork listeners are deaf, and what handled the signals before is back: a wait throws left_in_parent.
 ///
 /// Made, used and ended on one thread; one fiber at a time waits. Cost: a descriptor.
 class signal_listener {
 public:
-    /// Throws:  std::invalid_argument if there is no such signal, it cannot be handled (SIGKILL, SIGSTOP), or tells of a fault
-    ///          of the thread itself (SIGSEGV, SIGBUS, SIGFPE, SIGILL); also if there is none at all; std::system_error
-    ///          (EMFILE …).
+    /// Throws:  std::invalid_argument if there is no such signal, it cannot be handled (SIGKILL, SIGSTOP), or tells of
+    ///          a fault of the thread itself (SIGSEGV, SIGBUS, SIGFPE, SIGILL); also if there is none at all;
+    ///          std::system_error (EMFILE …).
     explicit signal_listener(std::span<const int> signals);
     explicit signal_listener(std::initializer_list<int> signals)
         : signal_listener(std::span<const int>(signals.begin(), signals.size())) {}
