@@ -74,6 +74,7 @@ process::process(const std::vector<std::string>& arguments, const process_option
     }
 }
 
+process::process() noexcept = default;
 process::process(process&& other) noexcept = default;
 
 process& process::operator=(process&& other) noexcept {

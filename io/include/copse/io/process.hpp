@@ -49,7 +49,7 @@ struct process_result {
 class process {
 public:
     /// No process.
-    process() noexcept = default;
+    process() noexcept;
 
     /// Starts the program `arguments[0]`. The thread waits until it has begun: about a millisecond.
     /// Parks:   no.
