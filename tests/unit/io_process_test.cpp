@@ -188,7 +188,7 @@ TEST_F(IoProcess, Sp05_IgnoresSigterm) {
 
 TEST_F(IoProcess, CommunicateGoesOnAfterATimeout) {
     io::process p({"sh", "-c", "echo one; read line; echo $line"}, {.input = redirect::pipe, .output = redirect::pipe});
-    io::process stuck({"sh", "-c", "echo one; sleep 600"}, {.output = redirect::pipe});
+    io::process stuck({"sh", "-c", "echo one; exec sleep 600"}, {.output = redirect::pipe});
     EXPECT_THROW(stuck.communicate_for(50ms), io::timed_out);
     EXPECT_FALSE(stuck.poll());
     EXPECT_EQ(p.communicate("two\n").output, "one\ntwo\n");
