@@ -19,12 +19,22 @@ namespace {
 
 std::string name_of(pid_t pid) { return "process " + std::to_string(pid); }
 
+// Where SIGCHLD is ignored, a process that has ended leaves nothing: its number may be another's already.
+bool is_still_child(pid_t pid) noexcept {
+    siginfo_t info{};
+    return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+/// -1 if it has gone without a trace.
 int open_pidfd(pid_t pid) {
     const int fd = sys.pidfd_open(pid);
     if (fd >= 0) return fd;
     const int error = errno;
-    ::kill(pid, SIGKILL);  // our own child, whose status nobody has taken: the number is still its
-    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {}
+    if (error == ESRCH) return -1;
+    if (is_still_child(pid)) {
+        ::kill(pid, SIGKILL);
+        while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {}
+    }
     fail(error, "pidfd_open of " + name_of(pid));
 }
 
@@ -35,9 +45,12 @@ exit_status status_of(const siginfo_t& info) noexcept {
 
 }  // namespace
 
-child::child(pid_t pid) : pid_(pid), made_by_(::getpid()), pidfd_(open_pidfd(pid)) {}
+child::child(pid_t pid) : pid_(pid), made_by_(::getpid()), pidfd_(open_pidfd(pid)) {
+    if (pidfd_ < 0) status_ = exit_status::lost();
+}
 
 child::~child() {
+    if (pidfd_ < 0) return;
     notify_closing(pidfd_);
     sys.close(pidfd_);
 }

@@ -1,5 +1,6 @@
 // Processes: starting, feeding, reading, waiting, ending; the SP rows of the fault list.
 
+#include "at_end.hpp"
 #include "exceptions.hpp"
 #include "io_leak_check.hpp"
 #include "system_calls.hpp"
@@ -102,6 +103,18 @@ TEST_F(IoProcess, Sp01_NoPidfd) {
     EXPECT_EQ(error_of([] { sleeper(); }), std::errc::too_many_files_open);
 }
 
+// SP02: with SIGCHLD ignored it may have gone before we could look.
+TEST_F(IoProcess, Sp02_GoneBeforeWeLook) {
+    io::detail::sys.pidfd_open = [](pid_t pid) {
+        ::waitpid(pid, nullptr, 0);
+        errno = ESRCH;
+        return -1;
+    };
+    const io::process p({"true"});
+    EXPECT_FALSE(p.wait().known());
+    EXPECT_FALSE(p.kill());
+}
+
 TEST_F(IoProcess, RefusesWhatIsNoCommand) {
     EXPECT_THROW(io::process(std::vector<std::string>{}), std::invalid_argument);
     EXPECT_THROW(io::process({"true"}, {.env = io::environment{{"A=B", ""}}}), std::invalid_argument);
@@ -133,8 +146,8 @@ TEST_F(IoProcess, Sp03_SigchldIsTheProgramsOwn) {
     EXPECT_TRUE(io::run({"true"}).status.success());
     EXPECT_EQ(told, 1);
     ::signal(SIGCHLD, SIG_IGN);
-    EXPECT_FALSE(io::process({"sh", "-c", "exit 3"}).wait().known());
-    ::signal(SIGCHLD, before);
+    const copse_test::at_end put_back([before] { ::signal(SIGCHLD, before); });
+    for (int i = 0; i < 20; ++i) EXPECT_FALSE(io::process({"true"}).wait().known());
 }
 
 TEST_F(IoProcess, Sp03_OthersChildrenAreTheirs) {
