@@ -4,22 +4,17 @@
 //     io_echo_server --self-test    serves itself once, and ends
 //
 // Try it with `nc 127.0.0.1 8001`.
+#include <copse/io/signal_listener.hpp>
 #include <copse/io/socket.hpp>
 #include <copse/io/stream_server.hpp>
-#include <copse/io/wait.hpp>
 
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <exception>
 #include <iostream>
 #include <span>
 #include <string_view>
-#include <system_error>
-
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 namespace io = copse::io;
 using namespace std::chrono_literals;
@@ -33,18 +28,6 @@ void echo(io::socket& client) {
 }
 // [/echo]
 
-// SIGINT and SIGTERM become something that a fiber can wait for.
-int signals_to_stop() {
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    sigprocmask(SIG_BLOCK, &signals, nullptr);
-    const int fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (fd < 0) throw std::system_error(errno, std::generic_category(), "signalfd");
-    return fd;
-}
-
 void test(const io::endpoint& server) {
     constexpr std::string_view sent = "many small trees";
     io::socket connection = io::connect(server);
@@ -56,7 +39,7 @@ void test(const io::endpoint& server) {
 
 void run(std::string_view argument) {
     const bool self_test = argument == "--self-test";
-    const int stop = signals_to_stop();
+    io::signal_listener stop({SIGINT, SIGTERM});
     // [serve]
     io::stream_server server(self_test ? "127.0.0.1:0" : argument, echo);
     server.start();
@@ -64,11 +47,10 @@ void run(std::string_view argument) {
     if (self_test) {
         test(server.local_endpoint());
     } else {
-        io::wait_readable(stop);
+        stop.wait();
     }
     server.stop_for(1s);  // no more connections; those that are open have a second to end, and are killed then
     // [/serve]
-    close(stop);
 }
 
 }  // namespace

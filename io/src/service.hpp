@@ -8,7 +8,6 @@
 #pragma once
 
 #include <chrono>
-#include <cstdint>
 #include <cstddef>
 #include <cstdint>
 #include <exception>

@@ -4,6 +4,8 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/sendfile.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace copse::io::detail {
@@ -25,6 +27,17 @@ int connect(int fd, const sockaddr* there, socklen_t size) { return ::connect(fd
 int getsockname(int fd, sockaddr* address, socklen_t* size) { return ::getsockname(fd, address, size); }
 int getpeername(int fd, sockaddr* address, socklen_t* size) { return ::getpeername(fd, address, size); }
 int recvmmsg(int fd, mmsghdr* messages, unsigned n, int flags) { return ::recvmmsg(fd, messages, n, flags, nullptr); }
+
+// By number: glibc has them from 2.36 on.
+int pidfd_open(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
+int pidfd_send_signal(int pidfd, int signal) {
+    return static_cast<int>(::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0));
+}
+int wait_pidfd(int pidfd, siginfo_t* info, int options) {
+    constexpr auto by_pidfd = static_cast<idtype_t>(3);  // P_PIDFD
+    return ::waitid(by_pidfd, static_cast<id_t>(pidfd), info, options);
+}
+
 int wait_for_any(pollfd* fds, nfds_t n, int timeout) { return ::poll(fds, n, timeout); }
 
 constexpr system_calls kernel{
@@ -52,10 +65,15 @@ constexpr system_calls kernel{
     .spare_descriptor = spare_descriptor,
     .poll = wait_for_any,
     .eventfd = ::eventfd,
+    .read = ::read,
     .write = ::write,
     .getaddrinfo = ::getaddrinfo,
     .freeaddrinfo = ::freeaddrinfo,
     .getnameinfo = ::getnameinfo,
+    .pipe2 = ::pipe2,
+    .pidfd_open = pidfd_open,
+    .pidfd_send_signal = pidfd_send_signal,
+    .wait_pidfd = wait_pidfd,
     .epoll_create1 = ::epoll_create1,
     .epoll_ctl = ::epoll_ctl,
     .epoll_wait = ::epoll_wait,

@@ -4,7 +4,9 @@
 
 #include <netdb.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 #include <time.h>
 
 #include <cstddef>
@@ -40,11 +42,16 @@ struct system_calls {
     int (*spare_descriptor)();  // opens something that does no harm
     int (*poll)(pollfd* fds, nfds_t n, int timeout);
     int (*eventfd)(unsigned initial, int flags);
+    ssize_t (*read)(int fd, void* into, std::size_t size);
     ssize_t (*write)(int fd, const void* from, std::size_t size);
     int (*getaddrinfo)(const char* host, const char* service, const addrinfo* wanted, addrinfo** found);
     void (*freeaddrinfo)(addrinfo* found);
     int (*getnameinfo)(const sockaddr* address, socklen_t size, char* host, socklen_t host_size, char* service,
                        socklen_t service_size, int flags);
+    int (*pipe2)(int* both, int flags);
+    int (*pidfd_open)(pid_t pid);
+    int (*pidfd_send_signal)(int pidfd, int signal);
+    int (*wait_pidfd)(int pidfd, siginfo_t* info, int options);  // waitid
     int (*epoll_create1)(int flags);
     int (*epoll_ctl)(int epoll, int op, int fd, epoll_event* event);
     int (*epoll_wait)(int epoll, epoll_event* events, int n, int timeout);

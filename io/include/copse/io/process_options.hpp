@@ -1,0 +1,68 @@
+/// How a process is started.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace copse::io {
+
+/// Where a standard stream of a process leads: `.output = redirect::pipe`, `.errors = redirect::file("log")`.
+class redirect {
+public:
+    enum kind : std::uint8_t {
+        automatic,  ///< inherit; in `run` and `check_output`: what they are for
+        inherit,    ///< our own
+        pipe,       ///< to us: process::input(), output(), errors()
+        null,       ///< /dev/null
+        to_output,  ///< of errors: where the output goes
+        path,       ///< see file() and append()
+        number,     ///< see descriptor()
+    };
+
+    /// One of the first five.
+    redirect(kind k = automatic) noexcept : kind_(k) {}  // NOLINT(google-explicit-constructor): reads as it is meant
+
+    /// Read from the file, or written to it from its start: it is made, or made empty.
+    static redirect file(std::string name) { return {path, std::move(name), -1, false}; }
+    /// Written to its end; it is made if need be.
+    static redirect append(std::string name) { return {path, std::move(name), -1, true}; }
+    /// A descriptor of ours, of which the process gets a duplicate. It stays ours, and open.
+    static redirect descriptor(int fd) { return {number, {}, fd, false}; }
+
+    kind what() const noexcept { return kind_; }
+    const std::string& name() const noexcept { return name_; }
+    int fd() const noexcept { return fd_; }
+    bool appends() const noexcept { return appends_; }
+
+private:
+    redirect(kind k, std::string name, int fd, bool appends)
+        : name_(std::move(name)), fd_(fd), kind_(k), appends_(appends) {}
+
+    std::string name_;
+    int fd_ = -1;
+    kind kind_;
+    bool appends_ = false;
+};
+
+/// Names and values.
+using environment = std::map<std::string, std::string>;
+
+/// Ours, as it is now: `auto env = current_environment(); env["LANG"] = "C";`
+environment current_environment();
+
+/// Designated initialisers read well: `{.cwd = "/tmp", .output = redirect::pipe}`.
+struct process_options {
+    std::string cwd{};                 ///< where it begins; empty: where we are
+    std::optional<environment> env{};  ///< all of its environment; none: ours
+    redirect input{};
+    redirect output{};
+    redirect errors{};
+    bool new_group = false;                     ///< leads a process group of its own: no Ctrl-C of our terminal
+    std::size_t max_output = 64 * 1024 * 1024;  ///< bytes of a stream that `communicate` and `run` keep
+};
+
+}  // namespace copse::io

@@ -1,0 +1,177 @@
+#include <copse/io/process.hpp>
+
+#include <cerrno>
+#include <utility>
+
+#include <copse/error.hpp>
+#include <copse/fiber.hpp>
+#include <copse/scoped_fiber.hpp>
+
+#include "child.hpp"
+#include "failure.hpp"
+#include "pipe_access.hpp"
+
+namespace copse::io {
+
+// What communicate has done so far: it may be gone on with.
+struct process::exchange {
+    std::string input;
+    std::size_t written = 0;
+    std::string output;
+    std::string errors;
+};
+
+namespace {
+
+[[noreturn]] void fail_too_much(pid_t pid, const char* stream, std::size_t most) {
+    throw transfer_error(std::make_error_code(std::errc::file_too_large),
+                         "communicate with process " + std::to_string(pid) + ", more than " + std::to_string(most) +
+                             " bytes of " + stream,
+                         most);
+}
+
+void feed(pipe_writer& to, const std::string& text, std::size_t& written) {
+    try {
+        while (written < text.size()) written += to.write(std::string_view(text).substr(written));
+    } catch (const std::system_error& e) {
+        if (e.code() != std::errc::broken_pipe) throw;  // it has read as much as it wanted
+    }
+    to.close();
+}
+
+/// Reads to the end of the stream. What goes beyond `most` ends the process, so that others who wait for its streams do
+/// not wait for ever.
+void drain(pipe_reader& from, std::string& into, std::size_t most, const detail::child& of, const char* stream,
+           clock::time_point deadline) {
+    while (const pooled_buffer chunk = from.read_pooled_until(deadline)) {
+        if (chunk.size() > most - into.size()) {
+            of.signal(SIGKILL);
+            fail_too_much(of.pid(), stream, most);
+        }
+        into += chunk.text();
+    }
+    from.close();
+}
+
+void must_end_by(const fiber<void>& f, clock::time_point deadline) {
+    if (f.empty() || f.get_until(deadline)) return;
+    throw timed_out(std::make_error_code(std::errc::timed_out), "communicate, its time is over", 0);
+}
+
+}  // namespace
+
+process::process(const std::vector<std::string>& arguments, const process_options& with)
+    : max_output_(with.max_output) {
+    detail::child_pipes pipes;
+    child_ = std::make_shared<detail::child>(detail::start_child(arguments, with, pipes));
+    try {
+        if (pipes.input) input_ = detail::pipe_access::writer_of(pipes.input.release());
+        if (pipes.output) output_ = detail::pipe_access::reader_of(pipes.output.release());
+        if (pipes.errors) errors_ = detail::pipe_access::reader_of(pipes.errors.release());
+    } catch (...) {
+        end();
+        throw;
+    }
+}
+
+process::process() noexcept = default;
+process::process(process&& other) noexcept = default;
+
+process& process::operator=(process&& other) noexcept {
+    if (this == &other) return *this;
+    end();
+    child_ = std::move(other.child_);
+    input_ = std::move(other.input_);
+    output_ = std::move(other.output_);
+    errors_ = std::move(other.errors_);
+    exchange_ = std::move(other.exchange_);
+    max_output_ = other.max_output_;
+    return *this;
+}
+
+process::~process() { end(); }
+
+void process::end() noexcept {
+    const std::shared_ptr<detail::child> ended = std::move(child_);
+    if (ended == nullptr || !ended->is_ours() || ended->look()) return;
+    try {
+        ended->signal(SIGKILL);
+    } catch (const std::system_error&) {
+        return;  // it has become another user's, and cannot be ended by us
+    }
+    try {
+        spawn(spawn_options{.name = "end of process " + std::to_string(ended->pid())}, [ended] {
+            detail::limit never;
+            ended->wait(never);
+        });
+    } catch (...) {
+        ended
+            ->wait_blocking();  // no memory for a fiber, or the thread is ending: it has been killed and will not be long
+    }
+}
+
+pid_t process::pid() const noexcept { return child_ != nullptr ? child_->pid() : 0; }
+
+detail::child& process::use(const char* operation) const {
+    if (child_ == nullptr) throw empty_handle(std::string(operation) + ": there is no process");
+    if (!child_->is_ours())
+        throw left_in_parent(std::string(operation) + ": process " + std::to_string(child_->pid()) +
+                             " is a child of the parent process");
+    return *child_;
+}
+
+std::optional<exit_status> process::wait_by(detail::limit within) const {
+    use("wait");
+    const std::shared_ptr<detail::child> held = child_;  // this may end meanwhile
+    return held->wait(within);
+}
+
+std::optional<exit_status> process::poll() const { return use("poll").look(); }
+
+bool process::kill(int signal) const {
+    detail::child& c = use("kill");
+    return !c.look() && c.signal(signal);
+}
+
+exit_status process::stop_by(detail::limit within) const {
+    use("stop_for");
+    const std::shared_ptr<detail::child> held = child_;
+    held->signal(SIGTERM);
+    if (const std::optional<exit_status> status = held->wait(within)) return *status;
+    held->signal(SIGKILL);
+    detail::limit never;
+    return *held->wait(never);
+}
+
+process_result process::communicate_by(std::string_view input, detail::limit within) {
+    use("communicate");
+    const std::shared_ptr<detail::child> held = child_;
+    detail::child& c = *held;
+    const clock::time_point deadline{std::chrono::nanoseconds(within.deadline())};
+    if (exchange_ == nullptr) exchange_ = std::make_unique<exchange>();
+    exchange& all = *exchange_;
+    all.input += input;
+    {
+        scoped_fiber<void> feeding;
+        scoped_fiber<void> draining;
+        if (input_) feeding = scoped_fiber<void>(spawn([&] { feed(input_, all.input, all.written); }));
+        if (errors_) {
+            draining = scoped_fiber<void>(
+                spawn([&] { drain(errors_, all.errors, max_output_, c, "its errors", clock::time_point::max()); }));
+        }
+        if (output_) drain(output_, all.output, max_output_, c, "its output", deadline);
+        must_end_by(*feeding, deadline);
+        must_end_by(*draining, deadline);
+    }
+    const std::optional<exit_status> status = c.wait(within);
+    if (!status) throw timed_out(std::make_error_code(std::errc::timed_out), "communicate, its time is over", 0);
+    const std::unique_ptr<exchange> done = std::move(exchange_);
+    return {*status, std::move(done->output), std::move(done->errors)};
+}
+
+pid_t process::detach() noexcept {
+    const std::shared_ptr<detail::child> let_go = std::move(child_);
+    return let_go != nullptr ? let_go->pid() : 0;
+}
+
+}  // namespace copse::io
