@@ -32,7 +32,7 @@ bool is_open_for(int fd, direction d) {
 void pipe_end::take_over(int fd, std::uint8_t ready) {
     try {
         reactor& r = reactor::here();
-        entry_ = &r.adopt(fd, ready, false);
+        entry_ = &r.adopt(fd, ready, false, false);
         home_ = r.serial();
         generation_ = entry_->generation;
         fd_ = fd;
