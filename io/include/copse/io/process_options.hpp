@@ -13,7 +13,7 @@ namespace copse::io {
 /// Where a standard stream of a process leads: `.output = redirect::pipe`, `.errors = redirect::file("log")`.
 class redirect {
 public:
-    enum kind : std::uint8_t {
+    enum class kind : std::uint8_t {
         automatic,  ///< inherit; in `run` and `check_output`: what they are for
         inherit,    ///< our own
         pipe,       ///< to us: process::input(), output(), errors()
@@ -22,9 +22,10 @@ public:
         path,       ///< see file() and append()
         number,     ///< see descriptor()
     };
+    using enum kind;
 
     /// One of the first five.
-    redirect(kind k = automatic) noexcept : kind_(k) {}  // NOLINT(google-explicit-constructor): reads as it is meant
+    redirect(kind k = kind::automatic) noexcept : kind_(k) {}  // NOLINT(google-explicit-constructor): reads as it is meant
 
     /// Read from the file, or written to it from its start: it is made, or made empty.
     static redirect file(std::string name) { return {path, std::move(name), -1, false}; }
