@@ -19,6 +19,7 @@
 #include <copse/thread_pool.hpp>
 
 #include "failure.hpp"
+#include "lookup.hpp"
 #include "name_lookup.hpp"
 #include "system_calls.hpp"
 
@@ -27,15 +28,8 @@ namespace copse::io {
 namespace {
 
 using addresses = std::vector<endpoint>;
+using outcome = detail::lookup_outcome;
 using steady = std::chrono::steady_clock;
-
-// What a lookup came to. Each who asked throws an exception of their own: threads share none.
-struct outcome {
-    addresses found;
-    int error = 0;           // of getaddrinfo
-    int error_number = 0;    // with EAI_SYSTEM
-    bool abandoned = false;  // the hub that asked ended first: who else waits asks again
-};
 
 [[noreturn]] void fail_lookup(int error, int error_number, const std::string& name) {
     if (error == EAI_SYSTEM) detail::fail(error_number, "looking up " + name);
@@ -49,7 +43,7 @@ outcome ask_the_system(const std::string& name, int family) {
     wanted.ai_flags = AI_ADDRCONFIG;
     addrinfo* list = nullptr;
     if (const int error = detail::sys.getaddrinfo(name.c_str(), nullptr, &wanted, &list); error != 0)
-        return {.found = {}, .error = error, .error_number = errno};
+        return {.error = error, .error_number = errno};
     const std::unique_ptr<addrinfo, void (*)(addrinfo*)> all(list, detail::sys.freeaddrinfo);
     outcome answer;
     for (const addrinfo* one = list; one != nullptr; one = one->ai_next)
@@ -58,12 +52,12 @@ outcome ask_the_system(const std::string& name, int family) {
     return answer;
 }
 
-std::string ask_for_name(const endpoint& address) {
+outcome ask_for_name(const endpoint& address) {
     char name[NI_MAXHOST];
     const int error =
         detail::sys.getnameinfo(address.native(), address.native_size(), name, sizeof name, nullptr, 0, NI_NAMEREQD);
-    if (error != 0) fail_lookup(error, errno, to_string(address));
-    return name;
+    if (error != 0) return {.error = error, .error_number = errno};
+    return {.name = name};
 }
 
 void check(std::string_view host, int family) {
@@ -153,7 +147,7 @@ private:
     std::map<key, kept_answer> kept_;                 // guarded by mutex_
 };
 
-// A lookup. Kept on a thread of the pool, so that no hub that is busy delays the others; abandoned if it never comes there.
+// A lookup. Kept on another thread, so that no hub that is busy delays the others; abandoned if it never comes there.
 class promise {
 public:
     promise(std::shared_ptr<answers> in, key name, std::shared_ptr<answer> to)
@@ -165,11 +159,14 @@ public:
         answer_->set(std::move(outcome_));
     }
 
-    void keep() noexcept {
+    const key& name() const noexcept { return name_; }
+
+    void keep(outcome came) noexcept { outcome_ = std::move(came); }
+    void keep_by_the_system() noexcept {
         try {
-            outcome_ = ask_the_system(name_.first, name_.second);
+            keep(ask_the_system(name_.first, name_.second));
         } catch (...) {
-            outcome_ = {.found = {}, .error = EAI_MEMORY};
+            keep({.error = EAI_MEMORY});
         }
     }
 
@@ -177,7 +174,7 @@ private:
     const std::shared_ptr<answers> in_;  // not the desk: its threads must not be what ends it
     const key name_;
     const std::shared_ptr<answer> answer_;
-    outcome outcome_{.found = {}, .abandoned = true};
+    outcome outcome_{.abandoned = true};
 };
 
 }  // namespace
@@ -186,7 +183,8 @@ class resolver::desk : public std::enable_shared_from_this<desk> {
 public:
     explicit desk(const resolver_options& with)
         : table(std::make_shared<answers>(with)),
-          threads({.threads = with.threads, .queue_limit = thread_pool_options::unlimited}) {}
+          threads_({.threads = with.threads, .queue_limit = thread_pool_options::unlimited}),
+          engine_(with.engine == resolver_engine::cares ? detail::make_cares_engine(with) : nullptr) {}
 
     bool is_of_this_process() const noexcept { return process_ == ::getpid(); }
 
@@ -205,18 +203,31 @@ public:
         fail_lookup(EAI_AGAIN, 0, name.first);
     }
 
+    outcome ask_name(const endpoint& address) {
+        if (engine_ == nullptr) return threads_.apply(ask_for_name, address);
+        const auto came = std::make_shared<answer>();
+        engine_->find_name(address, [came](outcome o) { came->set(std::move(o)); });
+        return came->get();
+    }
+
     const std::shared_ptr<answers> table;
-    thread_pool threads;
 
 private:
-    // In a fiber of its own: who asked may be killed meanwhile.
     void begin(std::shared_ptr<promise> made) {
+        if (engine_ != nullptr) {
+            const key& name = made->name();
+            return engine_->find_addresses(name.first, name.second,
+                                           [p = std::move(made)](outcome came) { p->keep(std::move(came)); });
+        }
+        // In a fiber of its own: who asked may be killed meanwhile.
         spawn({.name = "resolver"}, [held = shared_from_this(), p = std::move(made)]() mutable {
-            held->threads.apply([q = std::move(p)] { q->keep(); });
+            held->threads_.apply([q = std::move(p)] { q->keep_by_the_system(); });
         });
     }
 
     const pid_t process_ = ::getpid();
+    thread_pool threads_;
+    const std::unique_ptr<detail::lookup_engine> engine_;
 };
 
 resolver::resolver(const resolver_options& with)
@@ -253,7 +264,10 @@ std::vector<endpoint> resolver::resolve_by(std::string_view host, std::uint16_t 
 
 std::string resolver::name_of(const endpoint& address) {
     const std::shared_ptr<desk> held = here();  // as long as somebody waits
-    return held->threads.apply(ask_for_name, address);
+    outcome came = held->ask_name(address);
+    if (came.abandoned) came.error = EAI_AGAIN;
+    if (came.error != 0) fail_lookup(came.error, came.error_number, to_string(address));
+    return std::move(came.name);
 }
 
 void resolver::forget() { here()->table->forget(); }

@@ -21,15 +21,22 @@ namespace detail {
 struct resolver_access;
 }  // namespace detail
 
+/// Who is asked.
+enum class resolver_engine : std::uint8_t {
+    system,  ///< getaddrinfo, so that nsswitch, /etc/hosts and resolv.conf count, on threads
+    cares,  ///< name servers and /etc/hosts, by c-ares on one thread for any number of lookups; a build option (COPSE_CARES)
+};
+
 /// How a resolver behaves: `resolver({.keep = 0s})`.
 struct resolver_options {
-    std::size_t threads = 16;                                 ///< lookups at a time; threads are made when needed
+    resolver_engine engine = resolver_engine::system;
+    std::string servers{};     ///< of c-ares alone: "127.0.0.1:5353,[::1]:53"; empty: those of resolv.conf
+    std::size_t threads = 16;  ///< of the system alone: lookups at a time; threads are made when needed
     std::chrono::nanoseconds keep = std::chrono::seconds(5);  ///< how long an answer is given again; 0: never
     std::size_t names = 256;                                  ///< answers kept at most
 };
 
-/// Asks the system (getaddrinfo, so that nsswitch, /etc/hosts and resolv.conf count) on threads of its own, and parks the
-/// fiber.
+/// Asks the system, or name servers, on threads of its own, and parks the fiber.
 ///
 /// Whoever asks for a name that is being looked up already waits for that answer. Failures are not kept. A fiber that is
 /// killed or runs out of time leaves its lookup behind, whose answer is still kept. Numeric addresses, and "localhost"
@@ -39,7 +46,7 @@ struct resolver_options {
 ///     for (const auto& there : copse::io::resolver::common().resolve("example.org", 443)) …
 class resolver {
 public:
-    /// Throws:  std::invalid_argument for no threads.
+    /// Throws:  std::invalid_argument for no threads, an engine that copse was built without, servers that are none.
     explicit resolver(const resolver_options& with = {});
     resolver(const resolver&) = delete;
     resolver& operator=(const resolver&) = delete;
