@@ -30,25 +30,34 @@ namespace {
                          most);
 }
 
+// A stream that failed is closed: else the process would wait for us at it, and those who wait for the process with it.
+// A kill or a time-out leaves it as it is: communicate may be gone on with.
+
 void feed(pipe_writer& to, const std::string& text, std::size_t& written) {
     try {
         while (written < text.size()) written += to.write(std::string_view(text).substr(written));
     } catch (const std::system_error& e) {
+        to.close();
         if (e.code() != std::errc::broken_pipe) throw;  // it has read as much as it wanted
     }
     to.close();
 }
 
-/// Reads to the end of the stream. What goes beyond `most` ends the process, so that others who wait for its streams do
-/// not wait for ever.
 void drain(pipe_reader& from, std::string& into, std::size_t most, const detail::child& of, const char* stream,
            clock::time_point deadline) {
-    while (const pooled_buffer chunk = from.read_pooled_until(deadline)) {
-        if (chunk.size() > most - into.size()) {
-            of.signal(SIGKILL);
-            fail_too_much(of.pid(), stream, most);
+    try {
+        while (const pooled_buffer chunk = from.read_pooled_until(deadline)) {
+            if (chunk.size() > most - into.size()) {
+                of.signal(SIGKILL);
+                fail_too_much(of.pid(), stream, most);
+            }
+            into += chunk.text();
         }
-        into += chunk.text();
+    } catch (const timed_out&) {
+        throw;
+    } catch (const std::system_error&) {
+        from.close();
+        throw;
     }
     from.close();
 }
