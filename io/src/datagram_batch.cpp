@@ -32,7 +32,8 @@ struct arrivals {
 
     void tell(std::size_t n) const {
         for (std::size_t i = 0; i < n; ++i) {
-            slots[i].received = detail::datagram_of(messages[i].msg_hdr, messages[i].msg_len, pieces[i].iov_len);
+            slots[i].received = detail::datagram_of(senders[i], messages[i].msg_hdr.msg_namelen, messages[i].msg_len,
+                                                    pieces[i].iov_len);
         }
     }
 

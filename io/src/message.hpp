@@ -42,12 +42,13 @@ inline msghdr message_from(sockaddr_storage& sender, iovec& piece) noexcept {
 inline int whole_length(const entry& e) noexcept { return e.messages ? MSG_TRUNC : 0; }
 
 /// `length` is what the kernel returned for it.
-inline datagram datagram_of(const msghdr& m, std::size_t length, std::size_t room) {
+inline datagram datagram_of(const sockaddr_storage& sender, socklen_t sender_size, std::size_t length,
+                            std::size_t room) {
     datagram d;
-    d.truncated = (m.msg_flags & MSG_TRUNC) != 0;
+    d.truncated = length > room;
     d.full_size = length;
     d.size = length < room ? length : room;
-    d.from = endpoint::from_native(static_cast<const sockaddr*>(m.msg_name), m.msg_namelen);
+    d.from = endpoint::from_native(reinterpret_cast<const sockaddr*>(&sender), sender_size);
     return d;
 }
 

@@ -26,6 +26,12 @@ int accept4(int fd, sockaddr* from, socklen_t* size, int flags) { return ::accep
 int connect(int fd, const sockaddr* there, socklen_t size) { return ::connect(fd, there, size); }
 int getsockname(int fd, sockaddr* address, socklen_t* size) { return ::getsockname(fd, address, size); }
 int getpeername(int fd, sockaddr* address, socklen_t* size) { return ::getpeername(fd, address, size); }
+ssize_t recvfrom(int fd, void* into, std::size_t size, int flags, sockaddr* from, socklen_t* from_size) {
+    return ::recvfrom(fd, into, size, flags, from, from_size);
+}
+ssize_t sendto(int fd, const void* from, std::size_t size, int flags, const sockaddr* there, socklen_t there_size) {
+    return ::sendto(fd, from, size, flags, there, there_size);
+}
 int recvmmsg(int fd, mmsghdr* messages, unsigned n, int flags) { return ::recvmmsg(fd, messages, n, flags, nullptr); }
 
 // By number: glibc has them from 2.36 on.
@@ -49,6 +55,8 @@ constexpr system_calls kernel{
     .connect = connect,
     .recv = ::recv,
     .send = ::send,
+    .recvfrom = recvfrom,
+    .sendto = sendto,
     .recvmsg = ::recvmsg,
     .sendmsg = ::sendmsg,
     .recvmmsg = recvmmsg,

@@ -26,6 +26,9 @@ struct system_calls {
     int (*connect)(int fd, const sockaddr* there, socklen_t size);
     ssize_t (*recv)(int fd, void* into, std::size_t size, int flags);
     ssize_t (*send)(int fd, const void* from, std::size_t size, int flags);
+    ssize_t (*recvfrom)(int fd, void* into, std::size_t size, int flags, sockaddr* from, socklen_t* from_size);
+    ssize_t (*sendto)(int fd, const void* from, std::size_t size, int flags, const sockaddr* there,
+                      socklen_t there_size);
     ssize_t (*recvmsg)(int fd, msghdr* message, int flags);
     ssize_t (*sendmsg)(int fd, const msghdr* message, int flags);
     int (*recvmmsg)(int fd, mmsghdr* messages, unsigned n, int flags);

@@ -85,9 +85,11 @@ public:
         const std::vector<int> receiving{EINTR, EAGAIN, ECONNRESET, ENOMEM, ETIMEDOUT};
         const std::vector<int> sending{EINTR, EAGAIN, ECONNRESET, EPIPE, ENOBUFS, ENOMEM};
         detail::striking<&c::recv>::install("recv", receiving);
+        detail::striking<&c::recvfrom>::install("recvfrom", receiving);
         detail::striking<&c::recvmsg>::install("recvmsg", receiving);
         detail::striking<&c::recvmmsg>::install("recvmmsg", receiving);
         detail::striking<&c::send>::install("send", sending);
+        detail::striking<&c::sendto>::install("sendto", sending);
         detail::striking<&c::sendmsg>::install("sendmsg", sending);
         detail::striking<&c::sendmmsg>::install("sendmmsg", sending);
         detail::striking<&c::sendfile>::install("sendfile", {EINTR, EAGAIN, EIO, EPIPE, EINVAL});

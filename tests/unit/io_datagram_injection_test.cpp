@@ -38,13 +38,15 @@ class IoDatagramInjectionSeeds : public IoDatagramInjection, public testing::Wit
 protected:
     IoDatagramInjectionSeeds() {
         dice.seed(GetParam());
-        sys.recvmsg = [](int fd, msghdr* m, int flags) -> ssize_t {
+        sys.recvfrom = [](int fd, void* into, std::size_t size, int flags, sockaddr* from,
+                          socklen_t* from_size) -> ssize_t {
             if (strike()) return refused_with(EINTR);
-            return strike() ? refused_with(EAGAIN) : ::recvmsg(fd, m, flags);
+            return strike() ? refused_with(EAGAIN) : ::recvfrom(fd, into, size, flags, from, from_size);
         };
-        sys.sendmsg = [](int fd, const msghdr* m, int flags) -> ssize_t {
+        sys.sendto = [](int fd, const void* from, std::size_t size, int flags, const sockaddr* there,
+                        socklen_t there_size) -> ssize_t {
             if (strike()) return refused_with(EINTR);
-            return strike() ? refused_with(EAGAIN) : ::sendmsg(fd, m, flags);
+            return strike() ? refused_with(EAGAIN) : ::sendto(fd, from, size, flags, there, there_size);
         };
         sys.recvmmsg = [](int fd, mmsghdr* m, unsigned n, int flags) {
             if (strike()) return refused_with(EINTR);
@@ -103,8 +105,9 @@ TEST_F(IoDatagramInjection, Fault_NT06_WantOfMemoryIsWaitedOut) {
     for (const int error : {ENOBUFS, ENOMEM}) {
         static int which;
         which = error;
-        sys.sendmsg = [](int fd, const msghdr* m, int flags) -> ssize_t {
-            return left-- > 0 ? refused_with(which) : ::sendmsg(fd, m, flags);
+        sys.sendto = [](int fd, const void* from, std::size_t size, int flags, const sockaddr* there,
+                        socklen_t there_size) -> ssize_t {
+            return left-- > 0 ? refused_with(which) : ::sendto(fd, from, size, flags, there, there_size);
         };
         auto server = io::bind_datagram("127.0.0.1:0");
         left = 5;
@@ -123,8 +126,11 @@ TEST_F(IoDatagramInjection, OneAtATimeIsOneCallEach) {
     server.send_to("x", server.local_endpoint());
     server.recv_from(buffer);
     server.send_to("x", server.local_endpoint());
-    sys.recvmsg = [](int fd, msghdr* m, int flags) { return ++calls, ::recvmsg(fd, m, flags); };
-    sys.sendmsg = [](int fd, const msghdr* m, int flags) { return ++calls, ::sendmsg(fd, m, flags); };
+    sys.recvfrom = [](int fd, void* into, std::size_t size, int flags, sockaddr* from, socklen_t* from_size) {
+        return ++calls, ::recvfrom(fd, into, size, flags, from, from_size);
+    };
+    sys.sendto = [](int fd, const void* from, std::size_t size, int flags, const sockaddr* there,
+                    socklen_t there_size) { return ++calls, ::sendto(fd, from, size, flags, there, there_size); };
     sys.epoll_ctl = [](int epoll, int op, int fd, epoll_event* event) {
         ADD_FAILURE() << "no epoll_ctl is needed";
         return real_system_calls.epoll_ctl(epoll, op, fd, event);

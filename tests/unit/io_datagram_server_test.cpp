@@ -298,8 +298,9 @@ TEST_F(IoDatagramServer, PausesLongerAndLonger) {
     attempts.clear();
     broken = true;
     clock = &time;
-    sys.recvmsg = [](int fd, msghdr* m, int flags) -> ssize_t {
-        if (!broken) return ::recvmsg(fd, m, flags);
+    sys.recvfrom = [](int fd, void* into, std::size_t size, int flags, sockaddr* from,
+                      socklen_t* from_size) -> ssize_t {
+        if (!broken) return ::recvfrom(fd, into, size, flags, from, from_size);
         attempts.push_back(clock->elapsed());
         return errno = ENOMEM, -1;
     };
@@ -340,8 +341,9 @@ TEST_F(IoDatagramServer, OldNewsOfTheNetworkIsNoFailure) {
     const io::endpoint here = raw->local_endpoint();
     static int lies;
     lies = 3;
-    sys.recvmsg = [](int fd, msghdr* m, int flags) -> ssize_t {
-        return lies-- > 0 ? (errno = ECONNREFUSED, -1) : ::recvmsg(fd, m, flags);
+    sys.recvfrom = [](int fd, void* into, std::size_t size, int flags, sockaddr* from,
+                      socklen_t* from_size) -> ssize_t {
+        return lies-- > 0 ? (errno = ECONNREFUSED, -1) : ::recvfrom(fd, into, size, flags, from, from_size);
     };
     auto next = io::bind_datagram(where);
     next.send_to("abc", here);

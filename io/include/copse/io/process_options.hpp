@@ -25,7 +25,8 @@ public:
     using enum kind;
 
     /// One of the first five.
-    redirect(kind k = kind::automatic) noexcept : kind_(k) {}  // NOLINT(google-explicit-constructor): reads as it is meant
+    redirect(kind k = kind::automatic) noexcept
+        : kind_(k) {}  // NOLINT(google-explicit-constructor): reads as it is meant
 
     /// Read from the file, or written to it from its start: it is made, or made empty.
     static redirect file(std::string name) { return {path, std::move(name), -1, false}; }
