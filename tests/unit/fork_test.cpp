@@ -437,17 +437,32 @@ TEST_F(Fork, SharedObjectsThatAreInUseMeanwhile) {
     waiting.join();
 }
 
+// AddressSanitizer leaves a lock that another thread holds at a fork locked in the child: ours have begun and sleep by then.
+void let_threads_sleep() { copse::sleep(1ms); }
+
 TEST_F(Fork, WatchdogWatchesTheChild) {
     std::atomic<int> reports{0};
     const copse::watchdog guard({.limit = 20ms, .report = [&](const copse::stall_report&) { ++reports; }});
-    in_child([&] {
+    const auto watches = [&] {
         while (reports == 0) std::this_thread::yield();
-    });
+    };
+    watches();
+    let_threads_sleep();
+    reports = 0;
+    in_child([&] { watches(); });
 }
 
 TEST_F(Fork, WatchdogAndDumpMayEndInTheChild) {
-    auto guard = std::make_unique<copse::watchdog>(copse::watchdog_options{.limit = 10s});
-    auto dumps = std::make_unique<copse::dump_on_signal>();
+    std::atomic<int> reports{0};
+    std::atomic<bool> dumped{false};
+    auto guard = std::make_unique<copse::watchdog>(
+        copse::watchdog_options{.limit = 20ms, .report = [&](const copse::stall_report&) { ++reports; }});
+    auto dumps = std::make_unique<copse::dump_on_signal>(
+        copse::dump_on_signal_options{.report = [&](std::string_view) { dumped = true; }});
+    while (reports == 0) std::this_thread::yield();
+    ::raise(SIGQUIT);
+    while (!dumped) copse::yield();
+    let_threads_sleep();
     in_child([&] {
         guard.reset();
         dumps.reset();
