@@ -19,11 +19,12 @@
 
 namespace copse::io {
 
-/// What any_stream accepts: socket, tls_stream, and types of yours with the same verbs. `recv` gives 0 at the end of the
-/// stream and nowhere else; an end that the protocol below did not announce is thrown.
+/// What any_stream accepts: socket, pipe_stream, tls_stream, and types of yours with the same verbs. `recv` gives 0 at the end
+/// of the stream and nowhere else, and has taken nothing if it throws; an end that the protocol below did not announce is
+/// thrown.
 template <class S>
-concept byte_stream = std::move_constructible<S> &&
-    requires(S& s, std::span<std::byte> into, std::span<const const_buffer> pieces, clock::time_point when) {
+concept byte_stream = requires(S& s, std::span<std::byte> into, std::span<const const_buffer> pieces,
+                               clock::time_point when) {
     { s.recv(into) } -> std::same_as<std::size_t>;
     { s.recv_until(into, when) } -> std::same_as<std::size_t>;
     s.send_all(pieces);
@@ -34,6 +35,8 @@ concept byte_stream = std::move_constructible<S> &&
 };
 
 namespace detail {
+
+struct stream_access;
 
 class stream_base {
 public:
@@ -86,7 +89,9 @@ public:
     template <class S>
         requires(!std::same_as<S, any_stream>)
     &&byte_stream<S> explicit(false) any_stream(S s)
-        : stream_(std::make_unique<detail::stream_of<S, S>>(std::move(s))) {}
+        : stream_(std::make_unique<detail::stream_of<S, S>>(std::move(s))) {
+        static_assert(std::move_constructible<S>, "it cannot be moved in here: std::ref(it) refers to it");
+    }
     template <byte_stream S>
     explicit(false) any_stream(std::reference_wrapper<S> s)
         : stream_(std::make_unique<detail::stream_of<std::reference_wrapper<S>, S>>(s)) {}
@@ -100,11 +105,11 @@ public:
     std::size_t recv(std::span<std::byte> into) { return open().recv(into, std::nullopt); }
     template <class Rep, class Period>
     std::size_t recv_for(std::span<std::byte> into, std::chrono::duration<Rep, Period> length) {
-        return open().recv(into, deadline_of(detail::limit::within(length)));
+        return open().recv(into, detail::limit::within(length).point());
     }
     template <class Clock, class Duration>
     std::size_t recv_until(std::span<std::byte> into, std::chrono::time_point<Clock, Duration> when) {
-        return open().recv(into, deadline_of(detail::limit::until(when)));
+        return open().recv(into, detail::limit::until(when).point());
     }
 
     /// All of it; of several pieces as if they were one.
@@ -115,25 +120,25 @@ public:
     void send_all(std::string_view text) { send_all({const_buffer(text)}); }
     template <class Rep, class Period>
     void send_all_for(std::span<const const_buffer> pieces, std::chrono::duration<Rep, Period> length) {
-        open().send_all(pieces, deadline_of(detail::limit::within(length)));
+        open().send_all(pieces, detail::limit::within(length).point());
     }
     template <class Clock, class Duration>
     void send_all_until(std::span<const const_buffer> pieces, std::chrono::time_point<Clock, Duration> when) {
-        open().send_all(pieces, deadline_of(detail::limit::until(when)));
+        open().send_all(pieces, detail::limit::until(when).point());
     }
 
     /// Only shut::write: the peer sees the end of the stream after what was sent; receiving goes on.
     /// Throws:  std::invalid_argument for another half.
     void shutdown(shut how);
 
+    /// Those who wait get EBADF.
+    /// Parks:   as the stream inside: a socket does not.
     void close();
 
 private:
-    static clock::time_point deadline_of(detail::limit l) {
-        return clock::time_point(std::chrono::nanoseconds(l.deadline()));
-    }
+    friend struct detail::stream_access;
 
-    detail::stream_base& open() const;  // throws if it is closed
+    detail::stream_base& open() const;  // throws if it is empty
 
     std::unique_ptr<detail::stream_base> stream_;
 };
