@@ -122,9 +122,17 @@ public:
     void send_all_for(std::span<const const_buffer> pieces, std::chrono::duration<Rep, Period> length) {
         open().send_all(pieces, detail::limit::within(length).point());
     }
+    template <class Rep, class Period>
+    void send_all_for(const const_buffer& piece, std::chrono::duration<Rep, Period> length) {
+        send_all_for(std::span(&piece, 1), length);
+    }
     template <class Clock, class Duration>
     void send_all_until(std::span<const const_buffer> pieces, std::chrono::time_point<Clock, Duration> when) {
         open().send_all(pieces, detail::limit::until(when).point());
+    }
+    template <class Clock, class Duration>
+    void send_all_until(const const_buffer& piece, std::chrono::time_point<Clock, Duration> when) {
+        send_all_until(std::span(&piece, 1), when);
     }
 
     /// Only shut::write: the peer sees the end of the stream after what was sent; receiving goes on.

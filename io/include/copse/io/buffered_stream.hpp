@@ -215,9 +215,17 @@ public:
     void send_all_for(std::span<const const_buffer> pieces, std::chrono::duration<Rep, Period> length) {
         send_all_by(pieces, detail::limit::within(length), "send_all");
     }
+    template <class Rep, class Period>
+    void send_all_for(const const_buffer& piece, std::chrono::duration<Rep, Period> length) {
+        send_all_by({&piece, 1}, detail::limit::within(length), "send_all");
+    }
     template <class Clock, class Duration>
     void send_all_until(std::span<const const_buffer> pieces, std::chrono::time_point<Clock, Duration> when) {
         send_all_by(pieces, detail::limit::until(when), "send_all");
+    }
+    template <class Clock, class Duration>
+    void send_all_until(const const_buffer& piece, std::chrono::time_point<Clock, Duration> when) {
+        send_all_by({&piece, 1}, detail::limit::until(when), "send_all");
     }
 
     /// Flushes, and ends the sending half: see any_stream::shutdown.
