@@ -59,17 +59,16 @@ struct piece {
     std::unique_ptr<std::byte[]> bytes;
     detail::moved done;
 
-    std::span<const std::byte> read() const noexcept { return {bytes.get(), done.bytes}; }
 };
 
-/// Up to the end of the file. An error that has bytes before it is told by the next read.
+/// Short only at the end of the file.
 piece read_piece(const shared_file& f, std::uint64_t offset, std::size_t size, limit& within, const char* operation) {
     piece p = on_disk(within, operation, f->name, 0, [f, offset, size] {
         piece got{std::make_unique_for_overwrite<std::byte[]>(size), {}};
         got.done = detail::read_there(f->fd, offset, got.bytes.get(), size);
         return got;
     });
-    if (p.done.error != 0 && p.done.bytes == 0) detail::fail_file(p.done.error, operation, f->name);
+    if (p.done.error != 0) detail::fail_file(p.done.error, operation, f->name);
     return p;
 }
 
@@ -80,9 +79,9 @@ std::size_t read_into(const shared_file& f, std::uint64_t offset, std::span<std:
     while (got != into.size()) {
         const std::size_t wanted = std::min(piece_size, into.size() - got);
         const piece p = read_piece(f, offset + got, wanted, within, operation);
-        if (p.done.bytes == 0) break;
-        std::memcpy(into.data() + got, p.bytes.get(), p.done.bytes);
+        if (p.done.bytes != 0) std::memcpy(into.data() + got, p.bytes.get(), p.done.bytes);
         got += p.done.bytes;
+        if (p.done.bytes != wanted) break;
     }
     return got;
 }
@@ -231,9 +230,9 @@ std::string file::read_to_end(std::size_t most) {
     std::string all;
     for (;;) {
         const piece p = read_piece(here.file(), here.at() + all.size(), piece_size, none, "read_to_end");
-        if (p.done.bytes == 0) break;
         if (p.done.bytes > most - all.size()) fail_too_large("read_to_end", here.file()->name, most);
-        all.append(reinterpret_cast<const char*>(p.bytes.get()), p.done.bytes);
+        if (p.done.bytes != 0) all.append(reinterpret_cast<const char*>(p.bytes.get()), p.done.bytes);
+        if (p.done.bytes != piece_size) break;
     }
     here.at() += all.size();
     return all;

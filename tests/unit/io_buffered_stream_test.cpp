@@ -16,6 +16,11 @@ namespace {
 
 class IoBufferedStream : public io_leak_check {
 protected:
+    void TearDown() override {
+        in.close();
+        peer.close();
+        io_leak_check::TearDown();
+    }
     std::pair<io::socket, io::socket> ends = io::socketpair();
     io::socket& peer = ends.second;
     io::buffered_stream in{std::move(ends.first)};
@@ -29,6 +34,12 @@ std::string exactly(io::buffered_stream& from, std::size_t n) {
     std::string text(n, '\0');
     text.resize(from.read_exactly(writable_bytes(text)));
     return text;
+}
+
+/// Who waits for what was sent takes it, and waits for more.
+void let_it_arrive() {
+    copse::hub::current().driver().poll();
+    copse::yield();
 }
 
 std::string some(io::buffered_stream& from, std::size_t most) {
@@ -140,8 +151,7 @@ TEST_F(IoBufferedStream, AKillWhileReadingLosesNothing) {
         auto reading = copse::spawn(call);
         copse::yield();
         peer.send_all("ab");
-        copse::yield();
-        copse::yield();
+        let_it_arrive();
         EXPECT_FALSE(reading.ready());
         reading.kill();
         EXPECT_TRUE(reading.killed());
@@ -182,6 +192,7 @@ TEST_F(IoBufferedStream, CloseByAnotherFiberWakesTheReader) {
     peer.send_all("half a line");
     auto reading = copse::spawn([&] { return error_of([&] { in.read_line(); }); });
     copse::yield();
+    let_it_arrive();
     in.close();
     EXPECT_EQ(reading.get(), std::errc::bad_file_descriptor);
     EXPECT_EQ(in.unread_text(), "half a line");

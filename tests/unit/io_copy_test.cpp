@@ -80,6 +80,10 @@ TEST_F(IoCopy, AKillEndsIt) {
 
 class IoCopyBoth : public io_leak_check {
 protected:
+    void TearDown() override {
+        for (auto* s : {&left.first, &left.second, &right.first, &right.second}) s->close();
+        io_leak_check::TearDown();
+    }
     std::pair<io::socket, io::socket> left = io::socketpair();
     std::pair<io::socket, io::socket> right = io::socketpair();
     io::socket& client = left.first;

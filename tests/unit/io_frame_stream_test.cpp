@@ -21,11 +21,14 @@ class IoFrameStream : public io_leak_check {
 protected:
     void SetUp() override {
         auto [a, b] = io::socketpair();
-        raw_fd = a.native_handle();
         here = io::frame_stream(std::move(a));
         peer = std::move(b);
     }
-    int raw_fd = -1;
+    void TearDown() override {
+        here.close();
+        peer.close();
+        io_leak_check::TearDown();
+    }
     io::frame_stream here;
     io::socket peer;
 };
