@@ -10,15 +10,8 @@ void pipe_stream::shutdown(shut how) noexcept {
 }
 
 void pipe_stream::send_all_by(std::span<const const_buffer> pieces, detail::limit within) {
-    std::vector<std::byte> together;
-    std::span<const std::byte> bytes;
-    if (pieces.size() == 1) {
-        bytes = pieces.front().bytes();
-    } else {
-        for (const const_buffer& piece : pieces)
-            together.insert(together.end(), piece.bytes().begin(), piece.bytes().end());
-        bytes = together;
-    }
+    std::vector<std::byte> room;
+    const std::span<const std::byte> bytes = detail::as_one(pieces, room);
     const auto until = within.point();
     until ? writer_.write_all_until(bytes, *until) : writer_.write_all(bytes);
 }

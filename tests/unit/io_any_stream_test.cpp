@@ -96,6 +96,21 @@ TEST_F(IoAnyStream, PipesAreAStream) {
     EXPECT_EQ(recv_some(a), "");
 }
 
+TEST_F(IoAnyStream, WhatGoesOneWayIsAStreamToo) {
+    auto [reader, writer] = io::pipe();
+    io::any_stream in = std::move(reader);
+    io::any_stream out = std::ref(writer);
+    out.send_all({"many ", "small ", "trees"});
+    EXPECT_EQ(recv_some(in), "many small trees") << "one write";
+    EXPECT_EQ(error_of([&] { in.send_all("x"); }), std::errc::bad_file_descriptor);
+    EXPECT_EQ(error_of([&] { recv_some(out); }), std::errc::bad_file_descriptor);
+    in.shutdown(io::shut::write);
+    out.shutdown(io::shut::write);
+    EXPECT_FALSE(out.is_open());
+    EXPECT_TRUE(in.is_open());
+    EXPECT_EQ(recv_some(in), "");
+}
+
 TEST_F(IoAnyStream, PipesTimeOutAndAreWokenByClose) {
     copse::virtual_time time;
     auto [reader, writer] = io::pipe();

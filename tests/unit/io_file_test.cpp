@@ -543,6 +543,16 @@ TEST_F(IoFile, IsCopiedFromAndTo) {
     EXPECT_TRUE(io::read_file(at("b")) == lot);
 }
 
+TEST_F(IoFile, IsAStream) {
+    io::buffered_stream out(made("a", ""));
+    out.write("one\n");
+    out.send_all({"two\n", "three"});
+    out.shutdown(io::shut::write);
+    std::string all;
+    for (const std::string_view line : io::line_reader(io::file::open(at("a")))) all.append(line) += '.';
+    EXPECT_EQ(all, "one.two.three.");
+}
+
 TEST_F(IoFile, AfterForkTheChildHasADiskOfItsOwn) {
     auto f = made("a", "abc");
     EXPECT_EQ(all_of(f), "abc");

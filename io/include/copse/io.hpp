@@ -6,6 +6,7 @@
 #include <copse/io/buffer.hpp>
 #include <copse/io/buffer_view.hpp>
 #include <copse/io/buffered_stream.hpp>
+#include <copse/io/byte_stream.hpp>
 #include <copse/io/copy.hpp>
 #include <copse/io/datagram.hpp>
 #include <copse/io/datagram_server.hpp>

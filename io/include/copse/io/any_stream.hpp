@@ -11,28 +11,15 @@
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <copse/clock.hpp>
 #include <copse/io/buffer_view.hpp>
+#include <copse/io/byte_stream.hpp>
 #include <copse/io/detail/limit.hpp>
 #include <copse/io/socket.hpp>
 
 namespace copse::io {
-
-/// What any_stream accepts: socket, pipe_stream, tls_stream, and types of yours with the same verbs. `recv` gives 0 at the end
-/// of the stream and nowhere else, and has taken nothing if it throws; an end that the protocol below did not announce is
-/// thrown.
-template <class S>
-concept byte_stream = requires(S& s, std::span<std::byte> into, std::span<const const_buffer> pieces,
-                               clock::time_point when) {
-    { s.recv(into) } -> std::same_as<std::size_t>;
-    { s.recv_until(into, when) } -> std::same_as<std::size_t>;
-    s.send_all(pieces);
-    s.send_all_until(pieces, when);
-    s.shutdown(shut::write);
-    s.close();
-    { std::as_const(s).is_open() } -> std::convertible_to<bool>;
-};
 
 namespace detail {
 
@@ -52,6 +39,11 @@ public:
     virtual bool is_open() const noexcept = 0;
 };
 
+[[noreturn]] void fail_one_way(const char* operation);
+
+/// All pieces as one, in `room` if there are several.
+std::span<const std::byte> as_one(std::span<const const_buffer> pieces, std::vector<std::byte>& room);
+
 /// `Held` is the stream, or a reference to it.
 template <class Held, class S>
 class stream_of final : public stream_base {
@@ -59,12 +51,32 @@ public:
     explicit stream_of(Held s) : held_(std::move(s)) {}
 
     std::size_t recv(std::span<std::byte> into, std::optional<clock::time_point> until) override {
-        return until ? it().recv_until(into, *until) : it().recv(into);
+        if constexpr (readable<S>) {
+            return take_some(it(), into, until);
+        } else {
+            fail_one_way("recv");
+        }
     }
+
     void send_all(std::span<const const_buffer> pieces, std::optional<clock::time_point> until) override {
-        until ? it().send_all_until(pieces, *until) : it().send_all(pieces);
+        if constexpr (sends<S>) {
+            until ? it().send_all_until(pieces, *until) : it().send_all(pieces);
+        } else if constexpr (writable<S>) {
+            std::vector<std::byte> room;
+            put_all(it(), as_one(pieces, room), until);
+        } else {
+            fail_one_way("send_all");
+        }
     }
-    void end_sending() override { it().shutdown(shut::write); }
+
+    void end_sending() override {
+        if constexpr (byte_stream<S>) {
+            it().shutdown(shut::write);
+        } else if constexpr (!readable<S>) {
+            it().close();
+        }
+    }
+
     void close() override { it().close(); }
     bool is_open() const noexcept override { return static_cast<const S&>(held_).is_open(); }
 
@@ -74,10 +86,20 @@ private:
     Held held_;
 };
 
+/// What any_stream holds.
+template <class S>
+concept streamable = (readable<S> || writable<S>)&&requires(S& s, const S& looked_at) {
+    s.close();
+    { looked_at.is_open() } -> std::convertible_to<bool>;
+};
+
 }  // namespace detail
 
 /// Owns a stream of any kind: `any_stream s = io::connect("localhost:7")`; or refers to one that lives longer:
 /// `any_stream s = std::ref(connection)`.
+///
+/// What goes one way only is a stream too: `any_stream in = io::standard_input()`, and so is a file. Sending to what cannot
+/// be written, or receiving from what cannot be read, is EBADF.
 ///
 /// Its verbs are those of the stream inside, with its errors, its time-outs and its thread rule; each costs one virtual
 /// call more, and a timed form a reading of the clock. One that was moved from, or made empty, is closed: EBADF.
@@ -88,11 +110,11 @@ public:
 
     template <class S>
         requires(!std::same_as<S, any_stream>)
-    &&byte_stream<S> explicit(false) any_stream(S s)
+    &&detail::streamable<S> explicit(false) any_stream(S s)
         : stream_(std::make_unique<detail::stream_of<S, S>>(std::move(s))) {
         static_assert(std::move_constructible<S>, "it cannot be moved in here: std::ref(it) refers to it");
     }
-    template <byte_stream S>
+    template <detail::streamable S>
     explicit(false) any_stream(std::reference_wrapper<S> s)
         : stream_(std::make_unique<detail::stream_of<std::reference_wrapper<S>, S>>(s)) {}
 
@@ -135,7 +157,8 @@ public:
         send_all_until(std::span(&piece, 1), when);
     }
 
-    /// Only shut::write: the peer sees the end of the stream after what was sent; receiving goes on.
+    /// Only shut::write: the peer sees the end of the stream after what was sent; receiving goes on. What can only be written
+    /// is closed; a file stays as it is.
     /// Throws:  std::invalid_argument for another half.
     void shutdown(shut how);
 

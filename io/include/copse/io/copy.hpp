@@ -3,70 +3,18 @@
 
 #include <algorithm>
 #include <chrono>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optional>
 #include <span>
 
-#include <copse/clock.hpp>
 #include <copse/io/any_stream.hpp>
 #include <copse/io/buffer.hpp>
+#include <copse/io/byte_stream.hpp>
 #include <copse/io/detail/limit.hpp>
 
 namespace copse::io {
-
-namespace detail {
-
-template <class S>
-concept receives = requires(S& s, std::span<std::byte> into, clock::time_point when) {
-    { s.recv(into) } -> std::same_as<std::size_t>;
-    s.recv_until(into, when);
-};
-template <class S>
-concept reads = requires(S& s, std::span<std::byte> into, clock::time_point when) {
-    { s.read(into) } -> std::same_as<std::size_t>;
-    s.read_until(into, when);
-};
-template <class S>
-concept sends = requires(S& s, std::span<const std::byte> bytes, clock::time_point when) {
-    s.send_all(bytes);
-    s.send_all_until(bytes, when);
-};
-template <class S>
-concept writes = requires(S& s, std::span<const std::byte> bytes, clock::time_point when) {
-    s.write_all(bytes);
-    s.write_all_until(bytes, when);
-};
-
-template <class S>
-std::size_t take_some(S& from, std::span<std::byte> into, const std::optional<clock::time_point>& until) {
-    if constexpr (receives<S>) {
-        return until ? from.recv_until(into, *until) : from.recv(into);
-    } else {
-        return until ? from.read_until(into, *until) : from.read(into);
-    }
-}
-
-template <class S>
-void put_all(S& to, std::span<const std::byte> bytes, const std::optional<clock::time_point>& until) {
-    if constexpr (sends<S>) {
-        until ? to.send_all_until(bytes, *until) : to.send_all(bytes);
-    } else {
-        until ? to.write_all_until(bytes, *until) : to.write_all(bytes);
-    }
-}
-
-}  // namespace detail
-
-/// What `copy` reads from: sockets, pipes, files, any_stream, what has `recv` or `read`.
-template <class S>
-concept readable = detail::receives<S> || detail::reads<S>;
-
-/// What `copy` writes to: the same, what has `send_all` or `write_all`.
-template <class S>
-concept writable = detail::sends<S> || detail::writes<S>;
 
 /// How many bytes went each way.
 struct both_ways {

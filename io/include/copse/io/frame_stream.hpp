@@ -24,10 +24,9 @@ class frame_state;
 
 /// How frames look: `frame_stream(connect(there), {.prefix = 2, .max_size = 1024})`. Both sides must agree on the first two.
 struct frame_options {
-    unsigned prefix = 4;                   ///< bytes of the length: 1, 2, 4 or 8
-    std::endian order = std::endian::big;  ///< of these bytes
-    std::size_t max_size =
-        16 * 1024 * 1024;  ///< bytes of a message, both ways; of what fits the prefix if that is less
+    unsigned prefix = 4;                      ///< bytes of the length: 1, 2, 4 or 8
+    std::endian order = std::endian::big;     ///< of these bytes
+    std::size_t max_size = 16 * 1024 * 1024;  ///< bytes of a message, both ways; less if the prefix cannot say so much
 };
 
 /// A stream of messages. On the wire each is its length, without the prefix itself, and its bytes. It may be empty.
@@ -44,8 +43,8 @@ struct frame_options {
 /// **Receiving loses nothing**: after a kill or a time-out the next `receive` goes on where it stopped. Once a length is over
 /// the limit, or the stream ended within a message, every later `receive` says so again.
 ///
-/// A length that the peer announces is believed only as far as its bytes arrive: at no time is more allocated than 64 KiB and
-/// twice what has been received of the message.
+/// A length that the peer announces is believed only as far as its bytes arrive: beyond the first 64 KiB memory is allocated in
+/// proportion to what has been received.
 ///
 /// It belongs to the thread of its stream, and may be moved at any time. Every verb that may park is a kill point even if it
 /// succeeds at once, and throws what the stream throws: std::system_error, EBADF if it is closed, timed_out. To end it while

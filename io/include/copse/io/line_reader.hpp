@@ -15,7 +15,7 @@ namespace copse::io {
 
 /// The lines of a stream, one after the other, as buffered_stream::read_line cuts them.
 ///
-///     for (const std::string_view line : copse::io::line_reader(std::ref(connection))) std::cout << line << '\n';
+///     for (const std::string_view line : copse::io::line_reader(copse::io::standard_input())) std::cout << line << '\n';
 ///
 /// A view lasts until the next line is asked for. What is said of buffered_stream about threads, fibers, kills and errors
 /// holds here too: a line that has begun to arrive is not lost.
