@@ -6,56 +6,26 @@
 //
 // Try it with `io_client 127.0.0.1:8003` in several terminals.
 #include <copse/fibers.hpp>
+#include <copse/io/line_reader.hpp>
+#include <copse/io/signal_listener.hpp>
 #include <copse/io/socket.hpp>
 #include <copse/io/stream_server.hpp>
-#include <copse/io/wait.hpp>
 
-#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <exception>
+#include <functional>
 #include <iostream>
 #include <list>
 #include <memory>
-#include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
-
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 namespace io = copse::io;
 using namespace std::chrono_literals;
 
 namespace {
-
-// Cuts what a connection sends into lines.
-class line_reader {
-public:
-    explicit line_reader(io::socket& from) : from_(from) {}
-
-    // The next line without its end; nothing at the end of the stream.
-    std::optional<std::string> next() {
-        for (;;) {
-            if (const auto end = rest_.find('\n'); end != std::string::npos) {
-                std::string line = rest_.substr(0, end);
-                rest_.erase(0, end + 1);
-                return line;
-            }
-            if (rest_.size() > longest) throw std::length_error("a line is longer than 4 KiB");
-            const auto chunk = from_.recv_pooled();
-            if (!chunk) return std::nullopt;
-            rest_ += chunk.text();
-        }
-    }
-
-private:
-    static constexpr std::size_t longest = 4096;
-    io::socket& from_;
-    std::string rest_;
-};
 
 // [guest]
 struct guest {
@@ -92,14 +62,16 @@ public:
         copse::spawn([g] { write_outbox(*g); });
         const presence here(*this, *g);
         g->hear("your name?");
-        line_reader lines(g->connection);
-        if (auto name = lines.next()) {
-            enter(*g, *name);
-            while (const auto line = lines.next()) tell(g->name + ": " + *line, g.get());
+        io::line_reader lines(std::ref(g->connection), longest_line);
+        if (const auto name = lines.next()) {
+            enter(*g, std::string(*name));
+            for (const std::string_view line : lines) tell(g->name + ": " + std::string(line), g.get());
         }
     }
 
 private:
+    static constexpr std::size_t longest_line = 4096;
+
     // However the reader ends, by a farewell, an error or a kill: the guest leaves.
     class presence {
     public:
@@ -139,7 +111,7 @@ private:
 class visitor {
 public:
     visitor(const io::endpoint& server, std::string_view name)
-        : name_(name), connection_(io::connect(server)), lines_(connection_) {
+        : name_(name), connection_(io::connect(server)), lines_(std::ref(connection_)) {
         hear();
         say(name);
         hear();
@@ -151,7 +123,7 @@ public:
 private:
     std::string_view name_;
     io::socket connection_;
-    line_reader lines_;
+    io::line_reader lines_;
 };
 
 void test(const io::endpoint& server) {
@@ -172,21 +144,9 @@ void test(const io::endpoint& server) {
     cem.hear();
 }
 
-// SIGINT and SIGTERM become something that a fiber can wait for.
-int signals_to_stop() {
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    sigprocmask(SIG_BLOCK, &signals, nullptr);
-    const int fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (fd < 0) throw std::system_error(errno, std::generic_category(), "signalfd");
-    return fd;
-}
-
 void run(std::string_view argument) {
     const bool self_test = argument == "--self-test";
-    const int stop = signals_to_stop();
+    io::signal_listener stop({SIGINT, SIGTERM});
     room lobby;
     io::stream_server server(self_test ? "127.0.0.1:0" : argument,
                              [&](io::socket connection) { lobby.receive(std::move(connection)); });
@@ -195,10 +155,9 @@ void run(std::string_view argument) {
     if (self_test) {
         test(server.local_endpoint());
     } else {
-        io::wait_readable(stop);
+        stop.wait();
     }
     server.stop_for(1s);
-    close(stop);
 }
 
 }  // namespace

@@ -6,11 +6,10 @@
 //
 // Try it with io_upper_server, io_chat_server or io_echo_server.
 #include <copse/fibers.hpp>
+#include <copse/io/copy.hpp>
+#include <copse/io/pipe.hpp>
 #include <copse/io/socket.hpp>
-#include <copse/io/wait.hpp>
 
-#include <array>
-#include <cerrno>
 #include <exception>
 #include <iostream>
 #include <span>
@@ -18,26 +17,14 @@
 #include <string_view>
 #include <system_error>
 
-#include <unistd.h>
-
 namespace io = copse::io;
 
 namespace {
 
 // [client]
-// What is typed next; empty at its end.
-std::string_view read_typed(std::span<char> into) {
-    for (;;) {
-        io::wait_readable(STDIN_FILENO);
-        const ssize_t n = read(STDIN_FILENO, into.data(), into.size());
-        if (n >= 0) return {into.data(), static_cast<std::size_t>(n)};
-        if (errno != EINTR && errno != EAGAIN) throw std::system_error(errno, std::generic_category(), "read");
-    }
-}
-
+// What is typed, up to its end.
 void send_typed(io::socket& server) {
-    std::array<char, 4096> buffer;
-    for (auto typed = read_typed(buffer); !typed.empty(); typed = read_typed(buffer)) server.send_all(typed);
+    io::copy(io::standard_input(), server);
     server.shutdown(io::shut::write);
 }
 

@@ -2,12 +2,27 @@
 
 #include <cerrno>
 #include <stdexcept>
+#include <string>
 
 #include "failure.hpp"
 
 namespace copse::io {
 
-detail::stream_base::~stream_base() = default;
+namespace detail {
+
+stream_base::~stream_base() = default;
+
+void fail_one_way(const char* operation) {
+    fail(EBADF, std::string(operation) + " on a stream that goes the other way");
+}
+
+std::span<const std::byte> as_one(std::span<const const_buffer> pieces, std::vector<std::byte>& room) {
+    if (pieces.size() == 1) return pieces.front().bytes();
+    for (const const_buffer& piece : pieces) room.insert(room.end(), piece.bytes().begin(), piece.bytes().end());
+    return room;
+}
+
+}  // namespace detail
 
 detail::stream_base& any_stream::open() const {
     if (stream_ == nullptr) detail::fail(EBADF, "use of an empty stream");

@@ -63,6 +63,8 @@ constexpr system_calls kernel{
     .sendmmsg = ::sendmmsg,
     .sendfile = ::sendfile,
     .pread = ::pread,
+    .pwrite = ::pwrite,
+    .fsync = ::fsync,
     .shutdown = ::shutdown,
     .close = ::close,
     .getsockopt = ::getsockopt,

@@ -35,6 +35,8 @@ struct system_calls {
     int (*sendmmsg)(int fd, mmsghdr* messages, unsigned n, int flags);
     ssize_t (*sendfile)(int to, int from, off_t* offset, std::size_t size);
     ssize_t (*pread)(int fd, void* into, std::size_t size, off_t offset);
+    ssize_t (*pwrite)(int fd, const void* from, std::size_t size, off_t offset);
+    int (*fsync)(int fd);
     int (*shutdown)(int fd, int how);
     int (*close)(int fd);
     int (*getsockopt)(int fd, int level, int name, void* value, socklen_t* size);

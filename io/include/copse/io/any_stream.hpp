@@ -11,29 +11,19 @@
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <copse/clock.hpp>
 #include <copse/io/buffer_view.hpp>
+#include <copse/io/byte_stream.hpp>
 #include <copse/io/detail/limit.hpp>
 #include <copse/io/socket.hpp>
 
 namespace copse::io {
 
-/// What any_stream accepts: socket, tls_stream, and types of yours with the same verbs. `recv` gives 0 at the end of the
-/// stream and nowhere else; an end that the protocol below did not announce is thrown.
-template <class S>
-concept byte_stream = std::move_constructible<S> &&
-    requires(S& s, std::span<std::byte> into, std::span<const const_buffer> pieces, clock::time_point when) {
-    { s.recv(into) } -> std::same_as<std::size_t>;
-    { s.recv_until(into, when) } -> std::same_as<std::size_t>;
-    s.send_all(pieces);
-    s.send_all_until(pieces, when);
-    s.shutdown(shut::write);
-    s.close();
-    { std::as_const(s).is_open() } -> std::convertible_to<bool>;
-};
-
 namespace detail {
+
+struct stream_access;
 
 class stream_base {
 public:
@@ -49,6 +39,11 @@ public:
     virtual bool is_open() const noexcept = 0;
 };
 
+[[noreturn]] void fail_one_way(const char* operation);
+
+/// All pieces as one, in `room` if there are several.
+std::span<const std::byte> as_one(std::span<const const_buffer> pieces, std::vector<std::byte>& room);
+
 /// `Held` is the stream, or a reference to it.
 template <class Held, class S>
 class stream_of final : public stream_base {
@@ -56,12 +51,32 @@ public:
     explicit stream_of(Held s) : held_(std::move(s)) {}
 
     std::size_t recv(std::span<std::byte> into, std::optional<clock::time_point> until) override {
-        return until ? it().recv_until(into, *until) : it().recv(into);
+        if constexpr (readable<S>) {
+            return take_some(it(), into, until);
+        } else {
+            fail_one_way("recv");
+        }
     }
+
     void send_all(std::span<const const_buffer> pieces, std::optional<clock::time_point> until) override {
-        until ? it().send_all_until(pieces, *until) : it().send_all(pieces);
+        if constexpr (sends<S>) {
+            until ? it().send_all_until(pieces, *until) : it().send_all(pieces);
+        } else if constexpr (writable<S>) {
+            std::vector<std::byte> room;
+            put_all(it(), as_one(pieces, room), until);
+        } else {
+            fail_one_way("send_all");
+        }
     }
-    void end_sending() override { it().shutdown(shut::write); }
+
+    void end_sending() override {
+        if constexpr (byte_stream<S>) {
+            it().shutdown(shut::write);
+        } else if constexpr (!readable<S>) {
+            it().close();
+        }
+    }
+
     void close() override { it().close(); }
     bool is_open() const noexcept override { return static_cast<const S&>(held_).is_open(); }
 
@@ -71,10 +86,20 @@ private:
     Held held_;
 };
 
+/// What any_stream holds.
+template <class S>
+concept streamable = (readable<S> || writable<S>)&&requires(S& s, const S& looked_at) {
+    s.close();
+    { looked_at.is_open() } -> std::convertible_to<bool>;
+};
+
 }  // namespace detail
 
 /// Owns a stream of any kind: `any_stream s = io::connect("localhost:7")`; or refers to one that lives longer:
 /// `any_stream s = std::ref(connection)`.
+///
+/// What goes one way only is a stream too: `any_stream in = io::standard_input()`, and so is a file. Sending to what cannot
+/// be written, or receiving from what cannot be read, is EBADF.
 ///
 /// Its verbs are those of the stream inside, with its errors, its time-outs and its thread rule; each costs one virtual
 /// call more, and a timed form a reading of the clock. One that was moved from, or made empty, is closed: EBADF.
@@ -85,9 +110,11 @@ public:
 
     template <class S>
         requires(!std::same_as<S, any_stream>)
-    &&byte_stream<S> explicit(false) any_stream(S s)
-        : stream_(std::make_unique<detail::stream_of<S, S>>(std::move(s))) {}
-    template <byte_stream S>
+    &&detail::streamable<S> explicit(false) any_stream(S s)
+        : stream_(std::make_unique<detail::stream_of<S, S>>(std::move(s))) {
+        static_assert(std::move_constructible<S>, "it cannot be moved in here: std::ref(it) refers to it");
+    }
+    template <detail::streamable S>
     explicit(false) any_stream(std::reference_wrapper<S> s)
         : stream_(std::make_unique<detail::stream_of<std::reference_wrapper<S>, S>>(s)) {}
 
@@ -100,11 +127,11 @@ public:
     std::size_t recv(std::span<std::byte> into) { return open().recv(into, std::nullopt); }
     template <class Rep, class Period>
     std::size_t recv_for(std::span<std::byte> into, std::chrono::duration<Rep, Period> length) {
-        return open().recv(into, deadline_of(detail::limit::within(length)));
+        return open().recv(into, detail::limit::within(length).point());
     }
     template <class Clock, class Duration>
     std::size_t recv_until(std::span<std::byte> into, std::chrono::time_point<Clock, Duration> when) {
-        return open().recv(into, deadline_of(detail::limit::until(when)));
+        return open().recv(into, detail::limit::until(when).point());
     }
 
     /// All of it; of several pieces as if they were one.
@@ -115,25 +142,34 @@ public:
     void send_all(std::string_view text) { send_all({const_buffer(text)}); }
     template <class Rep, class Period>
     void send_all_for(std::span<const const_buffer> pieces, std::chrono::duration<Rep, Period> length) {
-        open().send_all(pieces, deadline_of(detail::limit::within(length)));
+        open().send_all(pieces, detail::limit::within(length).point());
+    }
+    template <class Rep, class Period>
+    void send_all_for(const const_buffer& piece, std::chrono::duration<Rep, Period> length) {
+        send_all_for(std::span(&piece, 1), length);
     }
     template <class Clock, class Duration>
     void send_all_until(std::span<const const_buffer> pieces, std::chrono::time_point<Clock, Duration> when) {
-        open().send_all(pieces, deadline_of(detail::limit::until(when)));
+        open().send_all(pieces, detail::limit::until(when).point());
+    }
+    template <class Clock, class Duration>
+    void send_all_until(const const_buffer& piece, std::chrono::time_point<Clock, Duration> when) {
+        send_all_until(std::span(&piece, 1), when);
     }
 
-    /// Only shut::write: the peer sees the end of the stream after what was sent; receiving goes on.
+    /// Only shut::write: the peer sees the end of the stream after what was sent; receiving goes on. What can only be written
+    /// is closed; a file stays as it is.
     /// Throws:  std::invalid_argument for another half.
     void shutdown(shut how);
 
+    /// Those who wait get EBADF.
+    /// Parks:   as the stream inside: a socket does not.
     void close();
 
 private:
-    static clock::time_point deadline_of(detail::limit l) {
-        return clock::time_point(std::chrono::nanoseconds(l.deadline()));
-    }
+    friend struct detail::stream_access;
 
-    detail::stream_base& open() const;  // throws if it is closed
+    detail::stream_base& open() const;  // throws if it is empty
 
     std::unique_ptr<detail::stream_base> stream_;
 };

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 
 #include <copse/clock.hpp>
 
@@ -46,6 +47,13 @@ public:
     std::int64_t deadline() noexcept {
         if (deadline_ == not_fixed) deadline_ = copse::detail::deadline_in(length_);
         return deadline_;
+    }
+
+    /// The same for who takes points: none if there is no end.
+    std::optional<clock::time_point> point() noexcept {
+        const std::int64_t at = deadline();
+        if (at == copse::detail::never) return std::nullopt;
+        return clock::time_point(std::chrono::nanoseconds(at));
     }
 
 private:

@@ -1,0 +1,578 @@
+// Files: the disk is waited for by threads. What is read and written, who goes first, what a kill leaves behind.
+
+#include "at_end.hpp"
+#include "exceptions.hpp"
+#include "io_leak_check.hpp"
+#include "scripted_stream.hpp"
+#include "system_calls.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <condition_variable>
+#include <filesystem>
+#include <limits>
+#include <mutex>
+#include <stdexcept>
+#include <thread>
+
+using namespace std::chrono_literals;
+using namespace copse_test;
+namespace io = copse::io;
+namespace fs = std::filesystem;
+
+namespace {
+
+// ---- A disk that is slow, short or broken
+
+/// Calls that came while it was closed go on when it opens.
+class gate {
+public:
+    void pass() {
+        std::unique_lock lock(mutex_);
+        opened_.wait(lock, [this] { return open_; });
+    }
+    void set(bool open) {
+        const std::lock_guard lock(mutex_);
+        open_ = open;
+        opened_.notify_all();
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable opened_;
+    bool open_ = false;
+};
+
+gate disk_gate;
+std::atomic<int> begun{0};
+
+void reach() {
+    ++begun;
+    disk_gate.pass();
+}
+ssize_t slow_pread(int fd, void* into, std::size_t size, off_t offset) {
+    reach();
+    return ::pread(fd, into, size, offset);
+}
+ssize_t slow_pwrite(int fd, const void* from, std::size_t size, off_t offset) {
+    reach();
+    return ::pwrite(fd, from, size, offset);
+}
+int slow_fsync(int /*fd*/) {
+    reach();
+    return 0;
+}
+
+std::atomic<unsigned> calls{0};
+bool interrupted_now() {
+    errno = EINTR;
+    return calls++ % 3 == 0;
+}
+ssize_t shaky_pread(int fd, void* into, std::size_t size, off_t offset) {
+    return interrupted_now() ? -1 : ::pread(fd, into, std::min<std::size_t>(size, 1 + calls % 1000), offset);
+}
+ssize_t shaky_pwrite(int fd, const void* from, std::size_t size, off_t offset) {
+    return interrupted_now() ? -1 : ::pwrite(fd, from, std::min<std::size_t>(size, 1 + calls % 1000), offset);
+}
+
+std::atomic<std::size_t> left_on_disk{0};
+ssize_t full_pwrite(int fd, const void* from, std::size_t size, off_t offset) {
+    errno = ENOSPC;
+    const std::size_t n = std::min(size, left_on_disk.load());
+    left_on_disk -= n;
+    return n == 0 ? -1 : ::pwrite(fd, from, n, offset);
+}
+int broken_fsync(int /*fd*/) {
+    errno = EIO;
+    return -1;
+}
+ssize_t broken_pread(int /*fd*/, void* /*into*/, std::size_t /*size*/, off_t /*offset*/) {
+    errno = EIO;
+    return -1;
+}
+
+class IoFile : public io_leak_check {
+protected:
+    IoFile() {
+        std::string name = (fs::temp_directory_path() / "copse-file-XXXXXX").string();
+        if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
+        directory = name;
+        begun = 0;
+        disk_gate.set(false);
+    }
+    ~IoFile() override { fs::remove_all(directory); }
+
+    void TearDown() override {
+        disk_gate.set(true);
+        io::detail::sys = io::detail::real_system_calls;
+        io_leak_check::TearDown();
+    }
+
+    std::string at(const char* name) const { return (directory / name).string(); }
+    io::file made(const char* name, std::string_view text) const {
+        io::write_file(at(name), text);
+        return io::file::open(at(name), {.read = true, .write = true});
+    }
+    static std::string all_of(io::file& f) {
+        std::string text(1 << 16, '\0');
+        text.resize(f.read_at(0, writable_bytes(text)));
+        return text;
+    }
+    // Until `n` calls have reached the disk.
+    static void reached(int n) {
+        while (begun < n) copse::sleep(1ms);
+    }
+
+    fs::path directory;
+};
+
+// The disk has nothing to do any more: its calls are in order, and there are four threads.
+void until_closed(std::size_t descriptors) {
+    for (int i = 0; i < 5000 && open_descriptors() > descriptors; ++i) copse::sleep(1ms);
+    EXPECT_EQ(open_descriptors(), descriptors);
+}
+
+// ---- Opening
+
+TEST_F(IoFile, ReadsWhatWasWritten) {
+    auto f = io::file::open(at("a"), {.read = true, .write = true, .create = true});
+    EXPECT_TRUE(f.is_open());
+    EXPECT_GE(f.native_handle(), 0);
+    f.write_all("many small trees");
+    EXPECT_EQ(f.position(), 16U);
+    EXPECT_EQ(f.size(), 16U);
+    f.seek(5);
+    std::string text(5, '\0');
+    EXPECT_EQ(f.read(writable_bytes(text)), 5U);
+    EXPECT_EQ(text, "small");
+    EXPECT_EQ(f.read_to_end(), " trees");
+    EXPECT_EQ(f.read(writable_bytes(text)), 0U);
+    f.sync();
+    f.close();
+    EXPECT_FALSE(f);
+    EXPECT_EQ(f.native_handle(), -1);
+    EXPECT_EQ(error_of([&] { f.read(writable_bytes(text)); }), std::errc::bad_file_descriptor);
+    EXPECT_EQ(error_of([&] { f.write_all("x"); }), std::errc::bad_file_descriptor);
+    EXPECT_EQ(error_of([&] { f.size(); }), std::errc::bad_file_descriptor);
+    f.close();
+}
+
+TEST_F(IoFile, Options) {
+    made("a", "12345");
+    EXPECT_EQ(io::file::open(at("a")).read_to_end(), "12345");
+    EXPECT_EQ(error_of([&] { io::file::open(at("a")).write_all("x"); }), std::errc::bad_file_descriptor);
+    io::file::open(at("a"), {.write = true}).write_all("abc");
+    EXPECT_EQ(io::read_file(at("a")), "abc45");
+    io::file::open(at("a"), {.write = true, .truncate = true});
+    EXPECT_EQ(io::read_file(at("a")), "");
+    EXPECT_EQ(error_of([&] { io::file::open(at("a"), {.write = true, .exclusive = true}); }), std::errc::file_exists);
+    io::file::open(at("b"), {.write = true, .exclusive = true, .permissions = 0600});
+    struct stat about {};
+    ::stat(at("b").c_str(), &about);
+    EXPECT_EQ(about.st_mode & 0777, 0600U);
+}
+
+TEST_F(IoFile, AppendingIgnoresThePosition) {
+    made("a", "one ");
+    auto f = io::file::open(at("a"), {.read = true, .append = true});
+    f.write_all("two ");
+    f.write_all("three");
+    EXPECT_EQ(f.position(), 0U);
+    EXPECT_EQ(f.read_to_end(), "one two three");
+    EXPECT_THROW(f.write_all_at(0, "x"), std::invalid_argument);
+}
+
+TEST_F(IoFile, ATemporaryFileLeavesNoName) {
+    auto f = io::file::open(directory.string(), {.temporary = true});
+    f.write_all("x");
+    EXPECT_EQ(all_of(f), "x");
+    EXPECT_TRUE(fs::is_empty(directory));
+}
+
+TEST_F(IoFile, WhatCannotBeOpened) {
+    EXPECT_EQ(error_of([&] { io::file::open(at("none")); }), std::errc::no_such_file_or_directory);
+    EXPECT_NE(text_of([&] { io::file::open(at("none")); }).find("open of " + at("none")), std::string::npos);
+    EXPECT_EQ(error_of([&] { io::file::open(directory.string()); }), std::errc::is_a_directory);
+    ::mkfifo(at("fifo").c_str(), 0600);
+    EXPECT_EQ(error_of([&] { io::file::open(at("fifo")); }), std::errc::invalid_seek)
+        << "and nobody waits for a writer";
+    EXPECT_EQ(error_of([&] { io::read_file(at("fifo")); }), std::errc::invalid_seek);
+    EXPECT_THROW(io::file::open(std::string("a\0b", 3)), std::invalid_argument);
+    EXPECT_THROW(io::file::open(at("a"), {.create = true}), std::invalid_argument);
+    EXPECT_THROW(io::file::open(at("a"), {.truncate = true}), std::invalid_argument);
+    EXPECT_THROW(io::file::open(at("a"), {.append = true, .temporary = true}), std::invalid_argument);
+}
+
+TEST_F(IoFile, AdoptsDescriptors) {
+    const int fd = ::memfd_create("memory", MFD_CLOEXEC);
+    EXPECT_EQ(::write(fd, "abcdef", 6), 6);
+    ::lseek(fd, 2, SEEK_SET);
+    auto f = io::file::adopt(fd);
+    EXPECT_EQ(f.read_to_end(), "cdef");
+    EXPECT_EQ(error_of([] { io::file::adopt(-1); }), std::errc::bad_file_descriptor);
+    auto [reader, writer] = io::pipe();
+    EXPECT_EQ(error_of([&w = writer] { io::file::adopt(w.native_handle()); }), std::errc::invalid_seek);
+}
+
+TEST_F(IoFile, MayBeMoved) {
+    auto f = made("a", "x");
+    io::file g = std::move(f);
+    EXPECT_FALSE(f.is_open());
+    EXPECT_EQ(all_of(g), "x");
+    g = made("b", "y");
+    EXPECT_EQ(all_of(g), "y");
+}
+
+// ---- Reading and writing
+
+TEST_F(IoFile, Offsets) {
+    auto f = made("a", "0123456789");
+    std::string two(2, '\0');
+    EXPECT_EQ(f.read_at(4, writable_bytes(two)), 2U);
+    EXPECT_EQ(two, "45");
+    EXPECT_EQ(f.read_at(9, writable_bytes(two)), 1U);
+    EXPECT_EQ(f.read_at(10, writable_bytes(two)), 0U);
+    f.write_all_at(12, "ab");
+    EXPECT_EQ(all_of(f), std::string("0123456789\0\0ab", 14));
+    EXPECT_EQ(f.position(), 0U);
+    f.truncate(3);
+    EXPECT_EQ(all_of(f), "012");
+    constexpr std::uint64_t beyond = std::uint64_t{1} << 63;
+    EXPECT_THROW(f.read_at(beyond, writable_bytes(two)), std::invalid_argument);
+    EXPECT_THROW(f.read_at(beyond - 1, writable_bytes(two)), std::invalid_argument);
+    EXPECT_THROW(f.write_all_at(beyond, two), std::invalid_argument);
+    EXPECT_THROW(f.seek(beyond), std::invalid_argument);
+    EXPECT_THROW(f.truncate(beyond), std::invalid_argument);
+}
+
+TEST_F(IoFile, ReadExactlyTakesAllOrNothing) {
+    auto f = made("a", "abcde");
+    std::string text(3, '\0');
+    EXPECT_EQ(f.read_exactly(writable_bytes(text)), 3U);
+    EXPECT_EQ(text, "abc");
+    EXPECT_EQ(error_of([&] { f.read_exactly(writable_bytes(text)); }), std::errc::connection_aborted);
+    EXPECT_EQ(f.position(), 3U);
+    f.seek(5);
+    EXPECT_EQ(f.read_exactly(writable_bytes(text)), 0U);
+}
+
+TEST_F(IoFile, LargeOnesGoInPieces) {
+    const std::string lot = pattern(3 * 1024 * 1024 + 17);
+    auto f = made("a", "");
+    f.write_all(lot);
+    f.seek(0);
+    EXPECT_TRUE(f.read_to_end() == lot);
+    std::string got(lot.size() + 5, '\0');
+    EXPECT_EQ(f.read_at(0, writable_bytes(got)), lot.size());
+    got.resize(lot.size());
+    EXPECT_TRUE(got == lot);
+    f.seek(0);
+    EXPECT_EQ(error_of([&] { f.read_to_end(lot.size() - 1); }), std::errc::file_too_large);
+    EXPECT_EQ(f.position(), 0U);
+}
+
+TEST_F(IoFile, ShortCountsAndInterruptions) {
+    io::detail::sys.pread = shaky_pread;
+    io::detail::sys.pwrite = shaky_pwrite;
+    const std::string lot = pattern(50000);
+    auto f = made("a", "");
+    f.write_all(lot);
+    f.seek(0);
+    EXPECT_TRUE(f.read_to_end() == lot);
+    io::write_file(at("b"), lot, {.atomic = true});
+    EXPECT_TRUE(io::read_file(at("b")) == lot);
+}
+
+TEST_F(IoFile, AFullDiskTellsHowMuchWasWritten) {
+    io::detail::sys.pwrite = full_pwrite;
+    left_on_disk = 7;
+    auto f = io::file::open(at("a"), {.write = true, .create = true});
+    try {
+        f.write_all("many small trees");
+        FAIL();
+    } catch (const io::transfer_error& e) {
+        EXPECT_EQ(e.code(), std::errc::no_space_on_device);
+        EXPECT_EQ(e.transferred(), 7U);
+    }
+    EXPECT_EQ(error_of([&] { f.write_all("x"); }), std::errc::no_space_on_device);
+}
+
+TEST_F(IoFile, ErrorsOfTheDisk) {
+    auto f = made("a", "abc");
+    io::detail::sys.pread = broken_pread;
+    io::detail::sys.fsync = broken_fsync;
+    EXPECT_EQ(error_of([&] { f.read_to_end(); }), std::errc::io_error);
+    EXPECT_EQ(error_of([&] { f.sync(); }), std::errc::io_error);
+    EXPECT_NE(text_of([&] { f.sync(); }).find("sync of " + at("a")), std::string::npos);
+    EXPECT_EQ(error_of([&] { io::read_file(at("a")); }), std::errc::io_error);
+}
+
+// ---- Several fibers
+
+TEST_F(IoFile, Fd06_OthersRunWhileTheDiskIsSlow) {
+    auto f = made("a", "abc");
+    io::detail::sys.pread = slow_pread;
+    auto reading = copse::spawn([&] { return f.read_to_end(); });
+    reached(1);
+    for (int i = 0; i < 100; ++i) copse::yield();
+    EXPECT_FALSE(reading.ready());
+    disk_gate.set(true);
+    EXPECT_EQ(reading.get(), "abc");
+}
+
+TEST_F(IoFile, ThoseWhoUseThePositionComeOneAfterTheOther) {
+    auto f = made("a", "");
+    std::vector<copse::fiber<void>> writers;
+    for (char c = 'a'; c < 'k'; ++c) writers.push_back(copse::spawn([&f, c] { f.write_all(std::string(1100000, c)); }));
+    copse::join_all(writers);
+    f.seek(0);
+    const std::string all = f.read_to_end();
+    ASSERT_EQ(all.size(), 11000000U);
+    for (std::size_t i = 0; i < 10; ++i)
+        EXPECT_TRUE(all.substr(i * 1100000, 1100000) == std::string(1100000, static_cast<char>('a' + i))) << i;
+}
+
+TEST_F(IoFile, ThoseWhoNameAnOffsetRunSideBySide) {
+    auto f = made("a", "abcd");
+    io::detail::sys.pread = slow_pread;
+    std::vector<copse::fiber<std::string>> readers;
+    for (unsigned i = 0; i < 4; ++i) {
+        readers.push_back(copse::spawn([&f, i] {
+            std::string one(1, '\0');
+            f.read_at(i, writable_bytes(one));
+            return one;
+        }));
+    }
+    reached(4);
+    EXPECT_EQ(begun, 4);
+    disk_gate.set(true);
+    std::string all;
+    for (auto& r : readers) all += r.get();
+    EXPECT_EQ(all, "abcd");
+}
+
+TEST_F(IoFile, SeekIsRefusedWhileAFiberIsAtThePosition) {
+    auto f = made("a", "abc");
+    io::detail::sys.pread = slow_pread;
+    auto reading = copse::spawn([&] { return f.read_to_end(); });
+    reached(1);
+    EXPECT_THROW(f.seek(0), copse::concurrent_use);
+    disk_gate.set(true);
+    reading.get();
+    f.seek(0);
+}
+
+// ---- Kills, time-outs, closing
+
+TEST_F(IoFile, AKilledReaderLeavesTheCallBehind) {
+    auto f = made("a", "abcdef");
+    const std::size_t descriptors = open_descriptors();
+    io::detail::sys.pread = slow_pread;
+    auto reading = copse::spawn([&] {
+        std::string gone_with_the_fiber(6, '\0');
+        f.read(writable_bytes(gone_with_the_fiber));
+    });
+    reached(1);
+    reading.kill();  // returns though the disk has not answered
+    EXPECT_TRUE(reading.killed());
+    EXPECT_EQ(f.position(), 0U);
+    disk_gate.set(true);
+    std::string text(3, '\0');
+    EXPECT_EQ(f.read(writable_bytes(text)), 3U);
+    EXPECT_EQ(text, "abc") << "nothing was taken";
+    f.close();
+    until_closed(descriptors - 1);
+}
+
+TEST_F(IoFile, AKilledWriterIsWrittenNevertheless) {
+    auto f = made("a", "......");
+    io::detail::sys.pwrite = slow_pwrite;
+    auto writing = copse::spawn([&] {
+        std::string gone_with_the_fiber = "abc";
+        f.write_all(gone_with_the_fiber);
+    });
+    reached(1);
+    writing.kill();
+    EXPECT_EQ(f.position(), 0U);
+    EXPECT_EQ(all_of(f), "......");
+    disk_gate.set(true);
+    for (int i = 0; i < 5000 && all_of(f) != "abc..."; ++i) copse::sleep(1ms);
+    EXPECT_EQ(all_of(f), "abc...");
+}
+
+TEST_F(IoFile, ACallThatHasNotBegunNeverDoes) {
+    auto f = made("a", "......");
+    io::detail::sys.pread = slow_pread;
+    std::vector<copse::fiber<void>> busy;
+    for (int i = 0; i < 4; ++i) {
+        busy.push_back(copse::spawn([&] {
+            std::string one(1, '\0');
+            f.read_at(0, writable_bytes(one));
+        }));
+    }
+    reached(4);
+    auto writing = copse::spawn([&] { f.write_all_at(0, "abc"); });
+    copse::yield();
+    writing.kill();
+    disk_gate.set(true);
+    copse::join_all(busy);
+    EXPECT_EQ(all_of(f), "......");
+}
+
+TEST_F(IoFile, TimeOuts) {
+    auto f = made("a", "abc");
+    io::detail::sys.pread = slow_pread;
+    io::detail::sys.pwrite = slow_pwrite;
+    io::detail::sys.fsync = slow_fsync;
+    std::string text(3, '\0');
+    const auto into = writable_bytes(text);
+    EXPECT_THROW(f.read_for(into, 1ms), io::timed_out);
+    EXPECT_THROW(f.read_exactly_for(into, 1ms), io::timed_out);
+    EXPECT_THROW(f.read_at_for(0, into, 1ms), io::timed_out);
+    EXPECT_THROW(f.read_at_until(0, into, copse::clock::now()), io::timed_out);
+    EXPECT_THROW(f.write_all_for("x", 1ms), io::timed_out);
+    EXPECT_THROW(f.write_all_at_for(0, "x", 1ms), io::timed_out);
+    EXPECT_THROW(f.sync_for(1ms), io::timed_out);
+    EXPECT_NE(text_of([&] { f.sync_for(1ms); }).find("sync of " + at("a")), std::string::npos);
+    EXPECT_FALSE(copse::with_timeout(
+        1ms, [&] { f.read_to_end(); }, copse::silent));
+    disk_gate.set(true);
+    EXPECT_EQ(f.position(), 0U);
+    EXPECT_EQ(f.read_for(into, 10s), 3U);
+    EXPECT_EQ(text.substr(1), "bc") << "the first may be what a writer left behind wrote";
+}
+
+TEST_F(IoFile, ATimeOutWhileWaitingForItsTurn) {
+    auto f = made("a", "abc");
+    io::detail::sys.pread = slow_pread;
+    auto reading = copse::spawn([&] { return f.read_to_end(); });
+    reached(1);
+    std::string text(3, '\0');
+    EXPECT_THROW(f.read_for(writable_bytes(text), 1ms), io::timed_out);
+    disk_gate.set(true);
+    EXPECT_EQ(reading.get(), "abc");
+}
+
+TEST_F(IoFile, CloseLetsRunningCallsEnd) {
+    auto f = made("a", "abc");
+    const std::size_t descriptors = open_descriptors();
+    io::detail::sys.pread = slow_pread;
+    auto reading = copse::spawn([&] { return f.read_to_end(); });
+    reached(1);
+    auto behind = copse::spawn([&] { return error_of([&] { f.read_to_end(); }); });
+    copse::yield();
+    f.close();
+    EXPECT_FALSE(f.is_open());
+    EXPECT_EQ(open_descriptors(), descriptors) << "the number cannot become another's";
+    disk_gate.set(true);
+    EXPECT_EQ(reading.get(), "abc");
+    EXPECT_EQ(behind.get(), std::errc::bad_file_descriptor);
+    until_closed(descriptors - 1);
+}
+
+TEST_F(IoFile, AnOpenThatIsKilledLeavesNoDescriptor) {
+    io::write_file(at("a"), "x");
+    const std::size_t descriptors = open_descriptors();
+    for (int i = 0; i < 50; ++i) {
+        auto opening = copse::spawn([&] { return io::file::open(at("a")); });
+        copse::yield();
+        opening.kill();
+    }
+    until_closed(descriptors);
+}
+
+// ---- Whole files
+
+TEST_F(IoFile, WholeFiles) {
+    const std::string lot = pattern(300000);
+    io::write_file(at("a"), lot);
+    EXPECT_TRUE(io::read_file(at("a")) == lot);
+    EXPECT_TRUE(io::read_file(at("a"), 300000) == lot);
+    EXPECT_EQ(error_of([&] { io::read_file(at("a"), 299999); }), std::errc::file_too_large);
+    io::write_file(at("a"), "short", {.sync = true});
+    EXPECT_EQ(io::read_file(at("a")), "short");
+    io::write_file(at("empty"), "");
+    EXPECT_EQ(io::read_file(at("empty")), "");
+    EXPECT_FALSE(io::read_file("/proc/self/status").empty()) << "of which the size is 0";
+    EXPECT_EQ(error_of([&] { io::read_file(at("none")); }), std::errc::no_such_file_or_directory);
+    EXPECT_EQ(error_of([&] { io::write_file(at("none/a"), "x"); }), std::errc::no_such_file_or_directory);
+    EXPECT_THROW(io::read_file(std::string("a\0b", 3)), std::invalid_argument);
+}
+
+TEST_F(IoFile, AtomicReplacement) {
+    io::write_file(at("a"), "old", {.permissions = 0640});
+    ::chmod(at("a").c_str(), 0604);
+    const auto old = io::file::open(at("a"));
+    io::write_file(at("a"), "new", {.atomic = true, .sync = true});
+    EXPECT_EQ(io::read_file(at("a")), "new");
+    std::string text(3, '\0');
+    ::pread(old.native_handle(), text.data(), 3, 0);
+    EXPECT_EQ(text, "old") << "who has it open goes on with the old one";
+    struct stat about {};
+    ::stat(at("a").c_str(), &about);
+    EXPECT_EQ(about.st_mode & 0777, 0604U);
+    EXPECT_EQ(std::distance(fs::directory_iterator(directory), {}), 1);
+}
+
+TEST_F(IoFile, AnAtomicReplacementThatFailsChangesNothing) {
+    io::write_file(at("a"), "old");
+    io::detail::sys.pwrite = full_pwrite;
+    left_on_disk = 2;
+    EXPECT_EQ(error_of([&] { io::write_file(at("a"), "new", {.atomic = true}); }), std::errc::no_space_on_device);
+    io::detail::sys.pwrite = ::pwrite;
+    io::detail::sys.fsync = broken_fsync;
+    EXPECT_EQ(error_of([&] { io::write_file(at("a"), "new", {.atomic = true}); }), std::errc::io_error);
+    EXPECT_EQ(error_of([&] { io::write_file(directory.string(), "x", {.atomic = true}); }), std::errc::is_a_directory);
+    EXPECT_EQ(io::read_file(at("a")), "old");
+    EXPECT_EQ(std::distance(fs::directory_iterator(directory), {}), 1);
+}
+
+// ---- With the others
+
+TEST_F(IoFile, IsCopiedFromAndTo) {
+    const std::string lot = pattern(200000);
+    auto from = made("a", lot);
+    auto to = made("b", "");
+    EXPECT_EQ(io::copy(from, to), 200000U);
+    EXPECT_TRUE(io::read_file(at("b")) == lot);
+}
+
+TEST_F(IoFile, IsAStream) {
+    io::buffered_stream out(made("a", ""));
+    out.write("one\n");
+    out.send_all({"two\n", "three"});
+    out.shutdown(io::shut::write);
+    std::string all;
+    for (const std::string_view line : io::line_reader(io::file::open(at("a")))) all.append(line) += '.';
+    EXPECT_EQ(all, "one.two.three.");
+}
+
+TEST_F(IoFile, AfterForkTheChildHasADiskOfItsOwn) {
+    auto f = made("a", "abc");
+    EXPECT_EQ(all_of(f), "abc");
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(all_of(f) == "abc" && io::read_file(at("a")) == "abc" ? 0 : 1);
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+}
+
+TEST_F(IoFile, ManyAtOnce) {
+    std::vector<copse::fiber<bool>> all;
+    for (unsigned i = 0; i < 200; ++i) {
+        all.push_back(copse::spawn([&, i] {
+            const std::string name = at(("f" + std::to_string(i)).c_str());
+            io::write_file(name, pattern(1000 + i, i));
+            return io::read_file(name) == pattern(1000 + i, i);
+        }));
+    }
+    for (auto& each : all) EXPECT_TRUE(each.get());
+}
+
+}  // namespace
