@@ -8,6 +8,7 @@
 #include <copse/io/datagram_server.hpp>
 #include <copse/io/datagram_socket.hpp>
 #include <copse/io/descriptor.hpp>
+#include <copse/io/descriptor_number.hpp>
 #include <copse/io/descriptor_passing.hpp>
 #include <copse/io/endpoint.hpp>
 #include <copse/io/error.hpp>
@@ -15,9 +16,12 @@
 #include <copse/io/multicast.hpp>
 #include <copse/io/on_signal.hpp>
 #include <copse/io/pipe.hpp>
+#include <copse/io/poll.hpp>
 #include <copse/io/process.hpp>
 #include <copse/io/process_options.hpp>
 #include <copse/io/resolver.hpp>
+#include <copse/io/select.hpp>
+#include <copse/io/selector.hpp>
 #include <copse/io/signal_listener.hpp>
 #include <copse/io/socket.hpp>
 #include <copse/io/socket_option.hpp>
