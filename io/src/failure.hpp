@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <string>
 #include <string_view>
@@ -12,6 +13,26 @@
 #include "entry.hpp"
 
 namespace copse::io::detail {
+
+/// Which holder of which number.
+struct origin {
+    int fd;
+    std::uint32_t generation;
+
+    friend bool operator==(const origin& a, const origin& b) noexcept {
+        return a.fd == b.fd && a.generation == b.generation;
+    }
+};
+
+/// What the errors of owned descriptors are besides: their catcher can tell whose they are.
+struct has_origin {
+    explicit has_origin(const origin& of) noexcept : where(of) {}
+    has_origin(const has_origin&) noexcept = default;
+    has_origin& operator=(const has_origin&) noexcept = default;
+    virtual ~has_origin();
+
+    origin where;
+};
 
 /// "recv on fd 7", and if it is known " from 127.0.0.1:4000".
 std::string describe(const char* operation, int fd, const endpoint& peer = {}, direction d = direction::out);

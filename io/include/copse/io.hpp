@@ -13,6 +13,7 @@
 #include <copse/io/endpoint.hpp>
 #include <copse/io/error.hpp>
 #include <copse/io/exit_status.hpp>
+#include <copse/io/inherited.hpp>
 #include <copse/io/multicast.hpp>
 #include <copse/io/on_signal.hpp>
 #include <copse/io/pipe.hpp>
