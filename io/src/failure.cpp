@@ -76,6 +76,10 @@ void fail(int error, const char* operation, const entry& e, direction d) {
     throw with_origin<std::system_error>(e, code_of(error), describe(operation, e, d));
 }
 
+void fail(int error, const char* operation, const entry& e, const endpoint& there) {
+    throw with_origin<std::system_error>(e, code_of(error), describe(operation, e.fd, there));
+}
+
 void fail_transfer(int error, const char* operation, const entry& e, direction d, std::size_t transferred) {
     const std::string text = with_progress(describe(operation, e, d), transferred);
     throw with_origin<transfer_error>(e, code_of(error), text, transferred);

@@ -42,6 +42,7 @@ std::string describe(const char* operation, const entry& e, direction d);
 [[noreturn]] void fail(int error, std::string_view text);
 [[noreturn]] void fail(int error, const char* operation, int fd);
 [[noreturn]] void fail(int error, const char* operation, const entry& e, direction d);
+[[noreturn]] void fail(int error, const char* operation, const entry& e, const endpoint& there);
 [[noreturn]] void fail_transfer(int error, const char* operation, const entry& e, direction d, std::size_t transferred);
 [[noreturn]] void fail_timed_out(const char* operation, int fd, std::size_t transferred = 0);
 [[noreturn]] void fail_timed_out(const char* operation, int fd, const endpoint& there);

@@ -65,11 +65,11 @@ std::vector<std::string> names_of(std::size_t n) {
     detail::fail(error, "inherited descriptor " + std::to_string(o.fd) + " (" + o.name + ")" + why);
 }
 
-/// What the environment offers to this process; all of it is open.
-std::vector<offered> look() {
+/// What the environment offers to this process; all of it is open. Nothing if it does not speak of this process.
+std::optional<std::vector<offered>> look() {
     const auto pid = variable("LISTEN_PID");
     const auto count = variable("LISTEN_FDS");
-    if (!pid || !count || number_in("LISTEN_PID", *pid) != ::getpid()) return {};
+    if (!pid || !count || number_in("LISTEN_PID", *pid) != ::getpid()) return std::nullopt;
     const int n = number_in("LISTEN_FDS", *count);
     if (n > most_inherited) throw std::invalid_argument("LISTEN_FDS is " + std::to_string(n));
     std::vector<std::string> names = names_of(static_cast<std::size_t>(n));
@@ -107,22 +107,24 @@ void must_be_a_listener(const offered& o) {
 }  // namespace
 
 std::vector<inherited_listener> inherited_listeners() {
-    const std::vector<offered> all = look();
-    for (const offered& o : all) must_be_a_listener(o);
-    for (const offered& o : all) keep_from_children(o);
+    const auto all = look();
+    if (!all) return {};
+    for (const offered& o : *all) must_be_a_listener(o);
+    for (const offered& o : *all) keep_from_children(o);
     std::vector<inherited_listener> taken;
-    taken.reserve(all.size());
-    for (const offered& o : all) taken.push_back({o.name, socket::adopt(o.fd)});
+    taken.reserve(all->size());
+    for (const offered& o : *all) taken.push_back({o.name, socket::adopt(o.fd)});
     forget_offer();
     return taken;
 }
 
 std::vector<inherited_descriptor> inherited_descriptors() {
-    const std::vector<offered> all = look();
-    for (const offered& o : all) keep_from_children(o);
+    const auto all = look();
+    if (!all) return {};
+    for (const offered& o : *all) keep_from_children(o);
     std::vector<inherited_descriptor> taken;
-    taken.reserve(all.size());
-    for (const offered& o : all) taken.push_back({o.name, descriptor(o.fd)});
+    taken.reserve(all->size());
+    for (const offered& o : *all) taken.push_back({o.name, descriptor(o.fd)});
     forget_offer();
     return taken;
 }

@@ -31,7 +31,7 @@ struct inherited_listener {
 /// are removed: a second call finds nothing, and so do those programs. As everything that changes the environment it is for
 /// the time before there are threads.
 ///
-/// Returns: none if the environment does not speak of this process.
+/// Returns: none if the environment does not speak of this process; nothing is changed then.
 /// Throws:  std::invalid_argument if a variable is no number, or there are more or fewer names than descriptors;
 ///          std::system_error: EBADF and ENOTSOCK for what is no open socket, EINVAL for a stream socket that does not listen,
 ///          with its number and name. Nothing was taken or changed then.
