@@ -59,9 +59,8 @@ void count(io::socket& client) {
 void run_self() {
     io::stream_server target("127.0.0.1:0", count);
     target.start();
-    io::stream_server forwarder("127.0.0.1:0", [there = to_string(target.local_endpoint())](io::socket& client) {
-        forward(client, there);
-    });
+    io::stream_server forwarder(
+        "127.0.0.1:0", [there = to_string(target.local_endpoint())](io::socket& client) { forward(client, there); });
     forwarder.start();
     test(forwarder);
     std::cout << (forwarder.stop_for(5s) ? "stopped, nobody was cut off\n" : "stopped by force\n");

@@ -42,7 +42,7 @@ private:
     mutex sending_;                       // a socket bears one writer at a time
     std::unique_ptr<std::byte[]> space_;  // of all slots; untouched, so that it costs memory only where something came
     std::vector<datagram_slot> slots_;
-    std::size_t next_ = 0;    // those from here up to received_ have come, and wait for their fibers
+    std::size_t next_ = 0;  // those from here up to received_ have come, and wait for their fibers
     std::size_t received_ = 0;
     datagram_server_stats stats_;
 };

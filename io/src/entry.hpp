@@ -32,9 +32,9 @@ struct watch : copse::detail::wait_link {
     watch(void (*when_happened)(watch&) noexcept, void (*when_closed)(watch&) noexcept) noexcept
         : happened(when_happened), closed(when_closed) {}
 
-    std::uint32_t events = 0;            // of epoll, that it wants to be told of; 0: of the end only
-    void (*happened)(watch&) noexcept;   // one of them came, or epoll failed: ask again
-    void (*closed)(watch&) noexcept;     // the number is about to change hands; unlinked already
+    std::uint32_t events = 0;           // of epoll, that it wants to be told of; 0: of the end only
+    void (*happened)(watch&) noexcept;  // one of them came, or epoll failed: ask again
+    void (*closed)(watch&) noexcept;    // the number is about to change hands; unlinked already
 };
 
 struct entry {

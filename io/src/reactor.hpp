@@ -39,8 +39,8 @@ struct interest : watch {
     /// `wanted`: events of epoll, whose bits are those of poll; 0: errors and the end only.
     interest(int number, std::uint32_t wanted) noexcept;
 
-    int fd;              // -1: passed over
-    bool gone = false;   // the number has changed hands since: not to be asked about any more
+    int fd;             // -1: passed over
+    bool gone = false;  // the number has changed hands since: not to be asked about any more
     copse::detail::wait* of = nullptr;
 };
 
@@ -157,7 +157,7 @@ private:
     bool has_pwait2_ = true;          // unless the kernel or a sandbox refused it
     unsigned strangers_ = 0;          // stale events of this epoll
     unsigned forks_ = 0;
-    idle_driver* driver_ = nullptr;   // ours in the hub; null: the hub sleeps in another one
+    idle_driver* driver_ = nullptr;  // ours in the hub; null: the hub sleeps in another one
     std::unique_ptr<event_buffer> events_;
     std::weak_ptr<reactor> self_;
 };

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include <copse/error.hpp>
 #include <copse/fiber.hpp>
@@ -39,15 +40,14 @@ std::uint64_t tag_of(int fd, std::uint32_t serial) noexcept {
     return (static_cast<std::uint64_t>(serial) << 32) | static_cast<std::uint32_t>(fd);
 }
 
-/// 0 or the error.
-int control(int epoll, int op, const selector_key& key, std::uint32_t serial) noexcept {
-    epoll_event event{epoll_events_of(key.events), {.u64 = tag_of(key.fd, serial)}};
-    return sys.epoll_ctl(epoll, op, key.fd, &event) == 0 ? 0 : errno;
-}
-
-bool is_none(int fd) noexcept {
-    pollfd one{fd, 0, 0};
-    return sys.poll(&one, 1, 0) > 0 && (one.revents & POLLNVAL) != 0;
+/// Adds it to `epoll`, or changes what it asks for. What epoll knows of the number need not be what was registered, if somebody
+/// closed it without a word.
+/// Returns: 0 or the error.
+int tell(int epoll, const membership& m) noexcept {
+    epoll_event event{epoll_events_of(m.key->events), {.u64 = tag_of(m.key->fd, m.serial)}};
+    if (sys.epoll_ctl(epoll, EPOLL_CTL_MOD, m.key->fd, &event) == 0) return 0;
+    if (errno != ENOENT) return errno;
+    return sys.epoll_ctl(epoll, EPOLL_CTL_ADD, m.key->fd, &event) == 0 ? 0 : errno;
 }
 
 descriptor make_epoll() {
@@ -80,8 +80,7 @@ membership::membership(selector_state& in, std::shared_ptr<const selector_key> k
       key(std::move(k)),
       serial(number) {}
 
-selector_state::selector_state()
-    : reactor_(reactor::here().share()), epoll_(make_epoll()), forks_(reactor_->forks()) {}
+selector_state::selector_state() : reactor_(reactor::here().share()), epoll_(make_epoll()), forks_(reactor_->forks()) {}
 
 selector_state::~selector_state() { close(); }
 
@@ -119,10 +118,9 @@ selector_state::key_pointer selector_state::add(key_pointer key) {
             throw std::invalid_argument(describe("register_fd", fd) + ": it is registered already");
         remove(fd);
     }
-    if (is_none(fd)) fail(EBADF, "register_fd", fd);  // before the table is made large for it
     membership& m = known_.try_emplace(fd, *this, std::move(key), ++last_serial_).first->second;
     try {
-        set(m, enter(m, epoll_.get()));
+        enter(m);
         reactor_->watch_end(fd, m);
     } catch (...) {
         remove(fd);
@@ -136,12 +134,13 @@ selector_state::key_pointer selector_state::change(key_pointer key) {
     refresh();
     membership& m = find(key->fd, "modify");
     if (m.how == reported::closed) fail(EBADF, describe("modify", key->fd) + ", which was closed");
-    if (m.how == reported::in_epoll) {
-        int error = control(epoll_.get(), EPOLL_CTL_MOD, *key, m.serial);
-        if (error == ENOENT) error = control(epoll_.get(), EPOLL_CTL_ADD, *key, m.serial);  // the number is another's now
-        if (error != 0) fail(error, "modify", key->fd);
+    key_pointer before = std::exchange(m.key, std::move(key));
+    try {
+        if (m.how == reported::in_epoll) enter(m);
+    } catch (...) {
+        m.key = std::move(before);
+        throw;
     }
-    m.key = std::move(key);
     nudge();
     return m.key;
 }
@@ -155,12 +154,26 @@ selector_state::key_pointer selector_state::remove(int fd) {
     return key;
 }
 
-/// Makes it known to `epoll`.
-reported selector_state::enter(const membership& m, int epoll) {
-    const int error = control(epoll, EPOLL_CTL_ADD, *m.key, m.serial);
-    if (error == EPERM) return reported::always_ready;  // FD06
-    if (error != 0) fail(error, "register_fd", m.key->fd);
-    return reported::in_epoll;
+// Makes it, and what it asks for, known.
+void selector_state::enter(membership& m) {
+    int error = tell(epoll_.get(), m);
+    if ((error == EBADF || error == EINVAL) && !is_intact()) {
+        lose_epoll();
+        error = m.how == reported::closed ? EBADF : 0;
+    }
+    if (error == EPERM) return set(m, reported::always_ready);  // FD06
+    if (error != 0) fail(error, "selector", m.key->fd);
+}
+
+// Somebody closed our epoll's number, which may be anything by now (FD05).
+void selector_state::lose_epoll() {
+    [[maybe_unused]] const int not_ours = epoll_.release();
+    renew();
+}
+
+bool selector_state::is_intact() noexcept {
+    epoll_event one;
+    return sys.epoll_wait(epoll_.get(), &one, 1, 0) >= 0;
 }
 
 void selector_state::set(membership& m, reported how) noexcept {
@@ -190,21 +203,20 @@ void selector_state::refresh() {
     if (forks_ != reactor_->forks()) renew();
 }
 
-// Another epoll, with all that is registered. If that fails, everything is as before, and is tried again.
+// Another epoll, with all that is registered. If that fails it is tried again by the next call.
 void selector_state::renew() {
     descriptor fresh = make_epoll();
-    std::vector<membership*> lost;
     for (auto& [fd, m] : known_) {
         if (m.how != reported::in_epoll) continue;
-        if (is_none(fd)) {
-            lost.push_back(&m);
-        } else {
-            enter(m, fresh.get());
+        const int error = tell(fresh.get(), m);
+        if (error == EBADF) {
+            m.unlink();
+            set(m, reported::closed);
+        } else if (error == EPERM) {
+            set(m, reported::always_ready);
+        } else if (error != 0) {
+            fail(error, "selector", fd);
         }
-    }
-    for (membership* m : lost) {
-        m->unlink();
-        set(*m, reported::closed);
     }
     epoll_ = std::move(fresh);
     forks_ = reactor_->forks();
@@ -239,9 +251,8 @@ std::vector<selected> selector_state::harvest() {
     refresh();
     events_.resize(std::min(known_.size(), most_at_once));
     const int n = look();
-    if (n < 0) {  // somebody closed our epoll's number, which may be anything by now (FD05)
-        [[maybe_unused]] const int not_ours = epoll_.release();
-        renew();
+    if (n < 0) {
+        lose_epoll();
         return found;
     }
     // Somebody closed a descriptor without a word while a duplicate lives: its events cannot be stopped in this epoll (FD03).
@@ -322,9 +333,7 @@ std::shared_ptr<const selector_key> selector::get_key(descriptor_number fd) cons
     return use("get_key").key_of(fd.value(), "get_key");
 }
 
-bool selector::contains(descriptor_number fd) const noexcept {
-    return state_ != nullptr && state_->knows(fd.value());
-}
+bool selector::contains(descriptor_number fd) const noexcept { return state_ != nullptr && state_->knows(fd.value()); }
 
 std::vector<std::shared_ptr<const selector_key>> selector::keys() const { return use("keys").keys(); }
 

@@ -65,8 +65,10 @@ public:
 
 private:
     membership& find(int fd, const char* operation);
-    reported enter(const membership& m, int epoll);
+    void enter(membership& m);
     void renew();
+    void lose_epoll();
+    bool is_intact() noexcept;
     void refresh();
     void tell_epoll_gone(int fd) noexcept;
     void set(membership& m, reported how) noexcept;
@@ -79,7 +81,7 @@ private:
     const std::shared_ptr<reactor> reactor_;
     bool open_ = true;
     descriptor epoll_;  // none for a moment, if somebody closed its number and no other was free
-    unsigned forks_;  // when epoll_ was made
+    unsigned forks_;    // when epoll_ was made
     std::unordered_map<int, membership> known_;
     std::size_t loose_ = 0;
     std::uint32_t last_serial_ = 0;

@@ -35,7 +35,9 @@ public:
     }
 
 private:
-    static void set(const char* name, const char* value) { value != nullptr ? ::setenv(name, value, 1) : ::unsetenv(name); }
+    static void set(const char* name, const char* value) {
+        value != nullptr ? ::setenv(name, value, 1) : ::unsetenv(name);
+    }
 };
 
 std::string own_pid() { return std::to_string(::getpid()); }
@@ -129,7 +131,8 @@ TEST_F(IoInherited, ListenersBecomeServers) {
         said += io::inherited_listeners().empty() && ::getenv("LISTEN_FDNAMES") == nullptr ? " once" : " again";
         io::stream_server web(std::move(all.at(0).listener), [](io::socket& s) { s.send_all(" web"); });
         io::stream_server unix_server(std::move(all.at(1).listener), [](io::socket& s) { s.send_all(" local"); });
-        io::datagram_server clock(std::move(all.at(2).listener), [](io::incoming_datagram& d) { d.reply(" datagram"); });
+        io::datagram_server clock(std::move(all.at(2).listener),
+                                  [](io::incoming_datagram& d) { d.reply(" datagram"); });
         web.start();
         unix_server.start();
         clock.start();

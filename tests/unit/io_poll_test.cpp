@@ -93,21 +93,34 @@ TEST_F(IoPoll, Fault_HK07_AnswersAsTheKernelDoes) {
     const int closed = ::dup(0);
     ::close(closed);
 
-    const std::vector<int> numbers{empty.reader(),         empty.writer(),
-                                   full.reader(),          full.writer(),
-                                   with_data.reader(),     with_data.writer(),
-                                   hung_up.reader(),       broken.writer(),
-                                   left.native_handle(),   right.native_handle(),
-                                   urgent.native_handle(), ended.native_handle(),
-                                   half.native_handle(),   half_peer.native_handle(),
-                                   listener.native_handle(), unconnected.native_handle(),
-                                   file.get(),             directory.get(),
-                                   null.get(),             event.get(),
-                                   timer.get(),            epoll.get(),
-                                   closed,                 -1,
-                                   -7,                     1'000'000'000};
-    for (const int events : {0, POLLIN, POLLOUT, POLLIN | POLLOUT, POLLPRI, POLLRDHUP, POLLRDNORM, POLLRDBAND, POLLWRNORM,
-                             POLLIN | POLLPRI | POLLOUT | POLLRDHUP, 0x7000}) {
+    const std::vector<int> numbers{empty.reader(),
+                                   empty.writer(),
+                                   full.reader(),
+                                   full.writer(),
+                                   with_data.reader(),
+                                   with_data.writer(),
+                                   hung_up.reader(),
+                                   broken.writer(),
+                                   left.native_handle(),
+                                   right.native_handle(),
+                                   urgent.native_handle(),
+                                   ended.native_handle(),
+                                   half.native_handle(),
+                                   half_peer.native_handle(),
+                                   listener.native_handle(),
+                                   unconnected.native_handle(),
+                                   file.get(),
+                                   directory.get(),
+                                   null.get(),
+                                   event.get(),
+                                   timer.get(),
+                                   epoll.get(),
+                                   closed,
+                                   -1,
+                                   -7,
+                                   1'000'000'000};
+    for (const int events : {0, POLLIN, POLLOUT, POLLIN | POLLOUT, POLLPRI, POLLRDHUP, POLLRDNORM, POLLRDBAND,
+                             POLLWRNORM, POLLIN | POLLPRI | POLLOUT | POLLRDHUP, 0x7000}) {
         std::vector<pollfd> ours;
         for (const int fd : numbers) ours.push_back({fd, static_cast<short>(events), -1});
         std::vector<pollfd> kernels = ours;
@@ -251,7 +264,7 @@ TEST_F(IoPoll, SocketsOfThisLibrary) {
         EXPECT_EQ(recv_text(right), "x");
         EXPECT_EQ(io::poll_for(one, 0s), 0U);
     }
-    auto receiver = copse::spawn([&] { return recv_text(right); });
+    auto receiver = copse::spawn([&right = right] { return recv_text(right); });
     auto poller = copse::spawn([&] { return poll_one(fd, POLLIN | POLLRDHUP); });
     copse::yield();
     copse::yield();
@@ -268,7 +281,7 @@ TEST_F(IoPoll, ASocketWithoutRoomBecomesWritable) {
     copse::yield();
     copse::yield();
     EXPECT_EQ(watching(), 1U);
-    auto reader = copse::spawn([&] {
+    auto reader = copse::spawn([&right = right] {
         while (!recv_text(right).empty()) {}
     });
     EXPECT_EQ(poller.get(), POLLOUT);

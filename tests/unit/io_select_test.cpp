@@ -69,7 +69,7 @@ TEST_F(IoSelect, EndAndErrorCountAsReady) {
 
 TEST_F(IoSelect, UrgentDataIsExceptional) {
     auto [left, right] = tcp_pair();
-    auto selecting = copse::spawn([&] { return io::select({}, {}, {right}).exceptional; });
+    auto selecting = copse::spawn([&right = right] { return io::select({}, {}, {right}).exceptional; });
     copse::yield();
     copse::yield();
     left.send(as_bytes("!"), MSG_OOB);
@@ -115,7 +115,10 @@ TEST_F(IoSelect, BadDescriptorsAreNamed) {
     const int closed = ::dup(0);
     ::close(closed);
     EXPECT_EQ(error_of([&] { io::select({p.reader(), closed}); }), std::errc::bad_file_descriptor);
-    EXPECT_NE(text_of([&] { io::select({p.reader(), closed}); }).find("fd " + std::to_string(closed)), std::string::npos);
+    EXPECT_NE(text_of([&] {
+                  io::select({p.reader(), closed});
+              }).find("fd " + std::to_string(closed)),
+              std::string::npos);
     EXPECT_THROW(io::select({-1}), std::invalid_argument);
     EXPECT_THROW(io::select({p.reader()}, {io::socket()}), std::invalid_argument);
 }
@@ -123,7 +126,9 @@ TEST_F(IoSelect, BadDescriptorsAreNamed) {
 TEST_F(IoSelect, ClosedMeanwhile) {
     const foreign_pipe p;
     auto [left, right] = io::socketpair();
-    auto selecting = copse::spawn([&] { return error_of([&] { io::select({p.reader(), right}); }); });
+    auto selecting = copse::spawn([&, fd = right.native_handle()] {
+        return error_of([&] { io::select({p.reader(), fd}); });
+    });
     copse::yield();
     copse::yield();
     right.close();

@@ -349,7 +349,7 @@ TEST_F(IoSelector, SocketsGoOnBesideIt) {
     io::selector s;
     s.register_fd(right, readiness::read);
     for (int round = 0; round < 3; ++round) {
-        auto receiving = copse::spawn([&] { return recv_text(right); });
+        auto receiving = copse::spawn([&right = right] { return recv_text(right); });
         settle();
         left.send_all("x");
         EXPECT_EQ(receiving.get(), "x");
@@ -438,6 +438,25 @@ TEST_F(IoSelector, Fault_FD03_ClosedWithoutAWordWhileADuplicateLives) {
     ::close(duplicate);
 }
 
+// Epoll knows a registration by file and number, and finds the old one.
+TEST_F(IoSelector, Fault_FD03_TheSameFileUnderTheSameNumberAgain) {
+    foreign_pipe p;
+    const int duplicate = ::dup(p.reader());
+    io::selector s;
+    const int number = p.release_reader();
+    s.register_fd(number, readiness::read);
+    ::close(number);
+    s.unregister(number);
+    ::dup2(duplicate, number);
+    s.register_fd(number, readiness::read);
+    p.put();
+    EXPECT_EQ(text_of_events(s.select()), event_of(number, "r"));
+    s.unregister(number);
+    EXPECT_TRUE(s.select_for(0s).empty());
+    close_with_notice(number);
+    close_with_notice(duplicate);
+}
+
 TEST_F(IoSelector, Fault_FD02_ClosedWithoutAWordAndUsedAgain) {
     foreign_pipe old;
     const foreign_pipe fresh;
@@ -463,9 +482,26 @@ TEST_F(IoSelector, Fault_FD05_ItsOwnDescriptorIsClosedByOthers) {
     ::dup2(0, own);  // and its number given to somebody else
     p.put();
     EXPECT_EQ(text_of_events(s->select()), event_of(p.reader(), "r"));
-    s.reset();
     EXPECT_NE(::fcntl(own, F_GETFD), -1) << "that one is not closed";
     ::close(own);
+}
+
+TEST_F(IoSelector, Fault_FD05_WhoRegistersNoticesToo) {
+    const foreign_pipe p, q;
+    std::optional<io::selector> s;
+    const int own = number_opened_by([&] { s.emplace(); });
+    s->register_fd(p.reader(), readiness::read);
+    ::close(own);
+    s->register_fd(q.reader(), readiness::read);
+    p.put();
+    q.put();
+    EXPECT_EQ(s->select().size(), 2U);
+    const int again = number_opened_by([] {});
+    EXPECT_NE(again, own) << "it has the number once more";
+    ::close(own);
+    s->modify(q.reader(), readiness::both);
+    EXPECT_EQ(s->get_key(q.reader())->events, readiness::both);
+    EXPECT_EQ(s->select().size(), 2U);
 }
 
 TEST_F(IoSelector, Fault_FD07_CirclesAreRefused) {

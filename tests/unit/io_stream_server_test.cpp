@@ -459,12 +459,12 @@ TEST_F(IoStreamServer, HandlersThatNeverBeganGiveTheirPlaceBack) {
 TEST_F(IoStreamServer, UnixSocketsServeManyFromNowhere) {
     const std::string path = "/tmp/copse-server-" + std::to_string(::getpid()) + ".sock";
     for (const std::string& where : {"unix:" + path, "unix:@copse-server-" + std::to_string(::getpid())}) {
-        io::stream_server server(
-            where, [](io::socket& client, const io::endpoint& peer) {
-                EXPECT_EQ(peer.family(), AF_UNIX);
-                echo(std::move(client));
-            },
-            {.max_per_address = 1});
+        io::stream_server server(where,
+                                 [](io::socket& client, const io::endpoint& peer) {
+                                     EXPECT_EQ(peer.family(), AF_UNIX);
+                                     echo(std::move(client));
+                                 },
+                                 {.max_per_address = 1});
         server.start();
         std::vector<io::socket> clients;
         for (int i = 0; i < 5; ++i) {

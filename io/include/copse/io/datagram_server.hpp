@@ -27,8 +27,8 @@ struct datagram_server_options {
     std::size_t max_size = 65'535;         ///< what is longer is cut: see incoming_datagram::truncated
     std::size_t stack_size = 0;            ///< of each handler; 0: `default_stack_size`
     unsigned max_receive = 100;            ///< datagrams taken in a row before others have their turn
-    unsigned batch = 32;                   ///< at most so many are taken with one system call, 1 to 64. Address space of
-                                           ///< `max_size` is kept for each, memory for what came
+    unsigned batch = 32;  ///< at most so many are taken with one system call, 1 to 64. Address space of
+                          ///< `max_size` is kept for each, memory for what came
     std::chrono::nanoseconds min_delay = std::chrono::milliseconds(10);  ///< the first pause after a failure
     std::chrono::nanoseconds max_delay = std::chrono::seconds(1);        ///< each is twice the one before, up to this
     datagram_options binding{};                                          ///< when the server makes the socket itself

@@ -21,11 +21,11 @@ namespace copse::io {
 struct stream_server_options {
     std::string name = "server";  ///< of its fibers, for messages
     std::size_t max_connections =
-        0;                       ///< at most so many handlers at a time; 0: no limit. More clients wait in the backlog
+        0;  ///< at most so many handlers at a time; 0: no limit. More clients wait in the backlog
     std::size_t max_per_address = 0;  ///< at most so many connections from one IP address at a time; 0: no limit. Those
                                       ///< beyond are closed at once. Unix names have no address and are not counted
-    std::size_t stack_size = 0;  ///< of each handler; 0: `default_stack_size`
-    unsigned max_accept = 100;   ///< connections taken in a row before others have their turn
+    std::size_t stack_size = 0;       ///< of each handler; 0: `default_stack_size`
+    unsigned max_accept = 100;        ///< connections taken in a row before others have their turn
     std::chrono::nanoseconds min_delay =
         std::chrono::milliseconds(10);                             ///< the first pause after an accept that failed
     std::chrono::nanoseconds max_delay = std::chrono::seconds(1);  ///< each pause is twice the one before, up to this
@@ -34,12 +34,12 @@ struct stream_server_options {
 
 /// What a server has done so far.
 struct stream_server_stats {
-    std::uint64_t accepted = 0;   ///< handed to a handler
+    std::uint64_t accepted = 0;    ///< handed to a handler
     std::uint64_t refused = 0;     ///< reset at once because no descriptor was free
     std::uint64_t over_limit = 0;  ///< closed at once because of `max_per_address`
     std::uint64_t resets = 0;      ///< handlers that ended because their client had gone
-    std::uint64_t pauses = 0;     ///< after an accept that failed
-    std::size_t connections = 0;  ///< handlers that have not ended
+    std::uint64_t pauses = 0;      ///< after an accept that failed
+    std::size_t connections = 0;   ///< handlers that have not ended
 };
 
 namespace detail {
