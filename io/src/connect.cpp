@@ -20,7 +20,7 @@ using detail::entry;
 using detail::sys;
 
 [[noreturn]] void fail_connect(int error, const entry& e, const endpoint& there) {
-    detail::fail(error, detail::describe("connect", e.fd, there));
+    detail::fail(error, "connect", e, there);
 }
 
 [[noreturn]] void fail_late(const entry& e, const endpoint& there) {

@@ -77,6 +77,19 @@ std::size_t socket::recv_many_by(std::span<datagram_slot> slots, detail::limit w
     return got;
 }
 
+std::size_t socket::try_recv_many(std::span<datagram_slot> slots) {
+    entry& e = use("try_recv_many");
+    if (slots.empty()) return 0;
+    arrivals next(slots);
+    const ssize_t n = try_transfer(e, direction::in, [&] { return next.receive(e); });
+    if (n < 0) {
+        if (detail::is_again(errno)) return 0;
+        fail_outcome(n, "try_recv_many", e, direction::in);
+    }
+    next.tell(static_cast<std::size_t>(n));
+    return static_cast<std::size_t>(n);
+}
+
 std::size_t socket::send_many_by(std::span<const outgoing_datagram> all, detail::limit within) {
     entry& e = use("send_many");
     if (all.empty()) {

@@ -20,6 +20,8 @@ datagram_server::~datagram_server() {
 
 void datagram_server::start() { state_->start(); }
 
+void datagram_server::restart() { state_->restart(); }
+
 void datagram_server::serve_forever() { state_->serve_forever(); }
 
 void datagram_server::stop() noexcept { state_->stop(); }

@@ -1,7 +1,10 @@
 #include "datagram_server_state.hpp"
 
+#include <algorithm>
+#include <limits>
 #include <mutex>
-#include <optional>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 namespace copse::io::detail {
@@ -26,7 +29,15 @@ datagram_server_state::datagram_server_state(socket bound, handler h, datagram_s
       with_(std::move(options)),
       handle_(std::move(h)),
       local_(bound.local_endpoint()),
-      traffic_(std::move(bound)) {}
+      traffic_(std::move(bound)),
+      slots_(std::clamp(with_.batch, 1U, 64U)) {
+    const std::size_t size = with_.max_size;
+    if (size > std::numeric_limits<std::size_t>::max() / 2 / slots_.size())
+        throw std::invalid_argument("datagram_server: max_size is " + std::to_string(size));
+    space_ = std::make_unique_for_overwrite<std::byte[]>(size * slots_.size());
+    std::byte* at = space_.get();
+    for (datagram_slot& slot : slots_) slot.buffer = {std::exchange(at, at + size), size};
+}
 
 datagram_server_stats datagram_server_state::stats() const noexcept {
     datagram_server_stats all = stats_;
@@ -48,31 +59,49 @@ bool datagram_server_state::reply(std::span<const std::byte> bytes, const endpoi
 }
 
 // The socket's own time-out is meant for replies: that nobody sends anything is no failure.
-void datagram_server_state::take() { serve_datagram(traffic_.recv_from_for(room(), std::chrono::nanoseconds::max())); }
-
-bool datagram_server_state::try_take() {
-    const std::optional<datagram> next = traffic_.try_recv_from(room());
-    if (next) serve_datagram(*next);
-    return next.has_value();
+unsigned datagram_server_state::take() {
+    if (next_ != received_) return serve_all(received_);  // for which there were no fibers before the pause
+    return serve_all(traffic_.recv_many_for(free_slots(), std::chrono::nanoseconds::max()));
 }
 
-std::span<std::byte> datagram_server_state::room() {
-    room_.resize(with_.max_size);
-    return room_;
+unsigned datagram_server_state::try_take() {
+    if (received_ < slots_.size()) return 0;  // the last batch was not full: there is no more
+    return serve_all(traffic_.try_recv_many(free_slots()));
 }
 
-void datagram_server_state::serve_datagram(const datagram& about) {
-    if (is_stopped()) return;  // it came in the same turn
+// No more than there may be handlers: what is not taken stays in the kernel.
+std::span<datagram_slot> datagram_server_state::free_slots() noexcept {
+    next_ = received_ = 0;
+    return std::span(slots_).first(std::min(slots_.size(), room()));
+}
+
+// One that cannot be served stops this, and is the first to be tried again.
+unsigned datagram_server_state::serve_all(std::size_t received) {
+    received_ = received;
+    unsigned served = 0;
+    for (; next_ != received_ && !is_stopped(); ++next_, ++served) serve_datagram(slots_[next_]);
+    return served;
+}
+
+void datagram_server_state::serve_datagram(const datagram_slot& taken) {
     auto self = std::static_pointer_cast<datagram_server_state>(shared_from_this());
-    serve([this, taken = incoming_datagram(std::move(self), std::span(room_).first(about.size), about)]() mutable {
-        handle_(taken);
-    });
+    serve([this, d = incoming_datagram(std::move(self), taken.bytes(), taken.received)]() mutable { handle_(d); });
     ++stats_.received;
-    if (about.truncated) ++stats_.truncated;
+    if (taken.received.truncated) ++stats_.truncated;
 }
 
-// Replies still need the socket: its reader is ended without it.
-void datagram_server_state::close() noexcept { handlers() == 0 ? traffic_.close() : end_taking(); }
+// Replies still need the socket: its reader is ended without it. What it has taken already is lost, as if it had come later.
+void datagram_server_state::close() noexcept {
+    next_ = received_ = 0;
+    handlers() == 0 ? traffic_.close() : end_taking();
+}
+
+void datagram_server_state::reopen() {
+    if (traffic_.is_open()) return;
+    datagram_options options = with_.binding;
+    if (local_.family() == AF_UNIX) options.replace_stale = true;
+    traffic_ = bind_datagram(local_, options);
+}
 
 bool datagram_server_state::is_harmless(const std::error_code& code) const noexcept { return is_old_news(code); }
 

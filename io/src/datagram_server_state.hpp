@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include <copse/io/datagram_server.hpp>
@@ -24,20 +25,25 @@ public:
     datagram_server_stats stats() const noexcept;
 
 private:
-    void take() override;
-    bool try_take() override;
+    unsigned take() override;
+    unsigned try_take() override;
     void close() noexcept override;
+    void reopen() override;
     void ended() noexcept override { traffic_.close(); }
     bool is_harmless(const std::error_code& code) const noexcept override;
-    std::span<std::byte> room();
-    void serve_datagram(const datagram& about);
+    std::span<datagram_slot> free_slots() noexcept;
+    unsigned serve_all(std::size_t received);
+    void serve_datagram(const datagram_slot& taken);
 
     const datagram_server_options with_;
     const handler handle_;
     const endpoint local_;
     socket traffic_;
-    mutex sending_;                // a socket bears one writer at a time
-    std::vector<std::byte> room_;  // for the next datagram
+    mutex sending_;                       // a socket bears one writer at a time
+    std::unique_ptr<std::byte[]> space_;  // of all slots; untouched, so that it costs memory only where something came
+    std::vector<datagram_slot> slots_;
+    std::size_t next_ = 0;  // those from here up to received_ have come, and wait for their fibers
+    std::size_t received_ = 0;
     datagram_server_stats stats_;
 };
 

@@ -42,7 +42,7 @@ ssize_t transfer_datagrams(entry& e, const endpoint& there, limit& within, const
     if (there.empty()) fail_outcome(outcome, operation, e, direction::out);
     const int error = errno;
     if (outcome == out_of_time) fail_timed_out(operation, e.fd, there);
-    fail(error, describe(operation, e.fd, there));
+    fail(error, operation, e, there);
 }
 
 }  // namespace copse::io::detail

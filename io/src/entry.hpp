@@ -26,8 +26,20 @@ enum class registration : std::uint8_t {
     oneshot,  // armed anew for each wait: a descriptor given by number
 };
 
+/// Somebody who is told of a number without standing in line for it: of events, as long as it is linked, and of its end. Must
+/// not switch.
+struct watch : copse::detail::wait_link {
+    watch(void (*when_happened)(watch&) noexcept, void (*when_closed)(watch&) noexcept) noexcept
+        : happened(when_happened), closed(when_closed) {}
+
+    std::uint32_t events = 0;           // of epoll, that it wants to be told of; 0: of the end only
+    void (*happened)(watch&) noexcept;  // one of them came, or epoll failed: ask again
+    void (*closed)(watch&) noexcept;    // the number is about to change hands; unlinked already
+};
+
 struct entry {
     copse::detail::wait_list waiting[2];  // by direction
+    copse::detail::ring<watch> watchers;
     int fd = -1;
     std::uint32_t generation = 0;
     registration registered = registration::none;

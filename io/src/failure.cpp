@@ -1,6 +1,7 @@
 #include "failure.hpp"
 
 #include <cerrno>
+#include <utility>
 
 #include <netdb.h>
 
@@ -25,7 +26,16 @@ const std::error_category& name_category() noexcept {
 
 namespace detail {
 
+has_origin::~has_origin() = default;
+
 namespace {
+
+template <class Error>
+struct with_origin final : Error, has_origin {
+    template <class... Args>
+    explicit with_origin(const entry& e, Args&&... args)
+        : Error(std::forward<Args>(args)...), has_origin({e.fd, e.generation}) {}
+};
 
 std::error_code code_of(int error) { return {error, std::generic_category()}; }
 
@@ -62,10 +72,17 @@ void fail(int error, std::string_view text) { throw std::system_error(code_of(er
 
 void fail(int error, const char* operation, int fd) { fail(error, describe(operation, fd)); }
 
-void fail(int error, const char* operation, const entry& e, direction d) { fail(error, describe(operation, e, d)); }
+void fail(int error, const char* operation, const entry& e, direction d) {
+    throw with_origin<std::system_error>(e, code_of(error), describe(operation, e, d));
+}
+
+void fail(int error, const char* operation, const entry& e, const endpoint& there) {
+    throw with_origin<std::system_error>(e, code_of(error), describe(operation, e.fd, there));
+}
 
 void fail_transfer(int error, const char* operation, const entry& e, direction d, std::size_t transferred) {
-    throw transfer_error(code_of(error), with_progress(describe(operation, e, d), transferred), transferred);
+    const std::string text = with_progress(describe(operation, e, d), transferred);
+    throw with_origin<transfer_error>(e, code_of(error), text, transferred);
 }
 
 void fail_timed_out(const char* operation, int fd, std::size_t transferred) {

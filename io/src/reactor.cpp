@@ -2,6 +2,7 @@
 #include "reactor.hpp"
 
 #include <cerrno>
+#include <utility>
 
 #include <copse/error.hpp>
 #include <copse/fiber.hpp>
@@ -62,6 +63,91 @@ bool reactor::await_by_number(int fd, direction d, limit& within, sharing who, c
     return e.owned ? await_unremembered(e, d, within, who, operation) : await_once(e, d, within, who, operation);
 }
 
+// One fiber's wait for several descriptors. It has a watch in the entry of each, and takes back all of them when it completes.
+struct reactor::common_wait : copse::detail::wait {
+    common_wait(const char* operation, std::span<interest> wanted, reactor& r) noexcept
+        : wait(operation, wanted.data(), copse::detail::gain::something), all(wanted), counted_by(r) {
+        undo = [](wait& w) noexcept { static_cast<common_wait&>(w).leave(); };
+        for (interest& i : all) i.of = this;
+    }
+    ~common_wait() { leave(); }
+
+    void count() noexcept {
+        if (!std::exchange(counted, true)) ++counted_by.watching_;
+    }
+    void leave() noexcept {
+        for (interest& i : all) {
+            i.unlink();
+            i.of = nullptr;
+        }
+        if (std::exchange(counted, false)) --counted_by.watching_;
+    }
+
+    std::span<interest> all;
+    reactor& counted_by;
+    bool counted = false;  // as long as an event may complete it
+};
+
+interest::interest(int number, std::uint32_t wanted) noexcept
+    : watch(
+          [](watch& w) noexcept {
+              auto* parked = static_cast<interest&>(w).of;
+              if (parked != nullptr) copse::detail::complete(*parked, copse::detail::cause::satisfied);
+          },
+          [](watch& w) noexcept {
+              static_cast<interest&>(w).gone = true;
+              w.happened(w);
+          }),
+      fd(number) {
+    events = wanted | EPOLLERR | EPOLLHUP;
+}
+
+bool reactor::await_any(std::span<interest> all, limit& within, const char* operation) {
+    copse::detail::attend();
+    drive();
+    budget_ = full_budget;
+    const std::int64_t deadline = within.deadline();
+    common_wait w(operation, all, *this);
+    for (interest& i : all) {
+        if (i.fd < 0 || i.gone) continue;
+        if (!join(i, operation)) return true;
+        if (i.linked()) w.count();
+    }
+    return copse::detail::park(w, deadline) != copse::detail::cause::timed_out;
+}
+
+// False if the number is none any more. Linked last: what is found out about an earlier holder of the number is not meant for it.
+bool reactor::join(interest& i, const char* operation) {
+    entry& e = table_.at(i.fd);
+    if (e.owned) forget_stale(e);  // of others, arming finds it out
+    if (epoll_ < 0) open();
+    const int error = arm_watched(e, i.events);
+    if (error == EBADF) {  // closed by another thread, since poll was asked
+        i.gone = true;
+        return false;
+    }
+    if (error == EPERM) return true;  // never blocks, and poll found nothing else about it (FD06)
+    if (error != 0) fail(error, operation, e.fd);
+    e.watchers.push_back(i);
+    return true;
+}
+
+void reactor::watch_end(int fd, watch& w) {
+    entry& e = table_.at(fd);
+    forget_stale(e);
+    e.watchers.push_back(w);
+}
+
+// Closed without a word, on another thread perhaps, and given out again: who waited there waits for nothing.
+void reactor::forget_stale(entry& e) noexcept {
+    if (e.registered != registration::none && epoll_ >= 0 && !still_known(e)) disown(e);
+}
+
+int reactor::arm_watched(entry& e, std::uint32_t events) noexcept {
+    if (!e.owned) return arm_oneshot(e, 0, events);
+    return e.registered == registration::edge && sys.truthful ? 0 : arm_edge(e);
+}
+
 // One event for each wait: whoever else holds the descriptor may have drained it.
 bool reactor::await_once(entry& e, direction d, limit& within, sharing who, const char* operation) {
     refuse_company(e, d, who, operation);
@@ -80,7 +166,7 @@ bool reactor::await_unremembered(entry& e, direction d, limit& within, sharing w
         if ((one.revents & POLLNVAL) != 0) fail(EBADF, operation, e.fd);
         return true;
     }
-    if (e.registered == registration::edge && !still_known(e)) {  // closed on another thread, and given out again
+    if (e.registered == registration::edge && !still_known(e)) {
         disown(e);
         return await_once(e, d, within, who, operation);
     }
@@ -155,6 +241,24 @@ void reactor::fail_waiters(entry& e, int error) noexcept {
     for (auto& list : e.waiting) {
         while (copse::detail::wait* w = list.front()) copse::detail::fail(*w, closed_meanwhile(w->what, e.fd, error));
     }
+    if (!e.watchers.empty()) end_watchers(e, error);
+}
+
+// Of a number that lives on they hear as of an event, and find out for themselves.
+void reactor::end_watchers(entry& e, int error) noexcept {
+    if (error != EBADF && error != EPERM) return tell_watchers(e, ~std::uint32_t{0});
+    while (watch* w = e.watchers.front()) {
+        w->unlink();
+        w->closed(*w);
+    }
+}
+
+// All of them: each asks for itself, and takes nothing from the others. Whoever is told leaves, with all of its watches.
+void reactor::tell_watchers(entry& e, std::uint32_t events) noexcept {
+    while (watch* w = e.watchers.find([events](const watch& x) { return (x.events & events) != 0; })) {
+        w->unlink();
+        w->happened(*w);
+    }
 }
 
 int reactor::arm_edge(entry& e) noexcept {
@@ -163,11 +267,11 @@ int reactor::arm_edge(entry& e) noexcept {
     return error;
 }
 
-int reactor::arm_oneshot(entry& e, std::uint8_t directions) noexcept {
+int reactor::arm_oneshot(entry& e, std::uint8_t directions, std::uint32_t more) noexcept {
     for (const direction d : {direction::in, direction::out}) {
         if (!e.waiters(d).empty()) directions |= bit(d);
     }
-    const int error = control(e, oneshot_events(directions));
+    const int error = control(e, oneshot_events(directions) | watched_events(e) | more);
     if (error == 0) {
         e.registered = registration::oneshot;
         e.armed = directions;
@@ -199,7 +303,8 @@ int reactor::try_control(entry& e, std::uint32_t events) noexcept {
 }
 
 bool reactor::still_known(entry& e) noexcept {
-    epoll_event event{e.registered == registration::edge ? edge_events : oneshot_events(e.armed), {.u64 = tag_of(e)}};
+    const std::uint32_t oneshot = oneshot_events(e.armed) | watched_events(e);
+    epoll_event event{e.registered == registration::edge ? edge_events : oneshot, {.u64 = tag_of(e)}};
     if (sys.epoll_ctl(epoll_, EPOLL_CTL_MOD, e.fd, &event) == 0) return true;
     return errno != ENOENT && errno != EBADF && errno != EPERM;
 }

@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include <copse/hub.hpp>
 #include <copse/idle_driver.hpp>
@@ -32,6 +33,16 @@ struct home_block {
     reactor* now = nullptr;
 };
 extern constinit thread_local home_block home [[gnu::tls_model("initial-exec")]];
+
+/// One descriptor of several that a fiber waits for.
+struct interest : watch {
+    /// `wanted`: events of epoll, whose bits are those of poll; 0: errors and the end only.
+    interest(int number, std::uint32_t wanted) noexcept;
+
+    int fd;             // -1: passed over
+    bool gone = false;  // the number has changed hands since: not to be asked about any more
+    copse::detail::wait* of = nullptr;
+};
 
 class reactor {
 public:
@@ -69,6 +80,21 @@ public:
     /// The same for a descriptor given by number.
     bool await_by_number(int fd, direction d, limit& within, sharing who, const char* operation);
 
+    /// Parks until something happens to one of several descriptors, given by number, that were not ready when poll was asked
+    /// just now, and comes back then, or for no reason. Each may be waited for by others too. What never blocks is passed over.
+    /// Returns: false at the deadline.
+    /// Throws:  std::system_error of epoll; what is pending.
+    bool await_any(std::span<interest> all, limit& within, const char* operation);
+
+    /// Has `w` told when the number changes hands. It has been found open.
+    void watch_end(int fd, watch& w);
+
+    /// For those whose watches may be there longer than the thread.
+    std::shared_ptr<reactor> share() const noexcept { return self_.lock(); }
+
+    /// Counts the forks from the first process to this one: what is behind a number is shared with the parent.
+    unsigned forks() const noexcept { return forks_; }
+
     /// Parks a moment, because the kernel lacks memory: 1 ms, doubling. False when there were enough of them, or at the
     /// deadline.
     bool pause(const entry& e, limit& within, unsigned attempt, const char* operation);
@@ -86,6 +112,7 @@ public:
 private:
     friend class reactor_driver;
     struct descriptor_wait;
+    struct common_wait;
     struct event_buffer;
 
     static reactor& make();
@@ -96,8 +123,11 @@ private:
     bool await_once(entry& e, direction d, limit& within, sharing who, const char* operation);
     bool await_unremembered(entry& e, direction d, limit& within, sharing who, const char* operation);
     void refuse_company(entry& e, direction d, sharing who, const char* operation);
+    void forget_stale(entry& e) noexcept;
+    bool join(interest& i, const char* operation);
+    int arm_watched(entry& e, std::uint32_t events) noexcept;
     int arm_edge(entry& e) noexcept;
-    int arm_oneshot(entry& e, std::uint8_t directions) noexcept;
+    int arm_oneshot(entry& e, std::uint8_t directions, std::uint32_t more = 0) noexcept;
     int control(entry& e, std::uint32_t events) noexcept;
     int try_control(entry& e, std::uint32_t events) noexcept;
     bool is_intact() noexcept;
@@ -105,6 +135,8 @@ private:
     void orphan(entry& e, int error) noexcept;
     void disown(entry& e) noexcept;
     void fail_waiters(entry& e, int error) noexcept;
+    void tell_watchers(entry& e, std::uint32_t events) noexcept;
+    void end_watchers(entry& e, int error) noexcept;
     void take(int n) noexcept;
     void harvest(int n) noexcept;
     void deliver(entry& e, std::uint32_t events) noexcept;
@@ -124,7 +156,8 @@ private:
     std::atomic<bool> woken_{false};  // it has been written to, and the event not seen yet
     bool has_pwait2_ = true;          // unless the kernel or a sandbox refused it
     unsigned strangers_ = 0;          // stale events of this epoll
-    idle_driver* driver_ = nullptr;   // ours in the hub; null: the hub sleeps in another one
+    unsigned forks_ = 0;
+    idle_driver* driver_ = nullptr;  // ours in the hub; null: the hub sleeps in another one
     std::unique_ptr<event_buffer> events_;
     std::weak_ptr<reactor> self_;
 };

@@ -20,6 +20,13 @@ inline std::uint32_t oneshot_events(std::uint8_t directions) noexcept {
     return events;
 }
 
+/// What the watchers of a number want to be told of, together.
+inline std::uint32_t watched_events(const entry& e) noexcept {
+    std::uint32_t events = 0;
+    e.watchers.for_each([&events](const watch& w) { events |= w.events; });
+    return events;
+}
+
 /// The number with its generation.
 inline std::uint64_t tag_of(const entry& e) noexcept {
     return (static_cast<std::uint64_t>(e.generation) << 32) | static_cast<std::uint32_t>(e.fd);

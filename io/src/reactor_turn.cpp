@@ -134,7 +134,8 @@ void reactor::rejoin(entry& e) noexcept {
     const registration before = e.registered;
     if (before == registration::none) return;
     e.registered = registration::none;
-    if (before == registration::oneshot && e.waiting[0].empty() && e.waiting[1].empty()) return;
+    const bool alone = e.waiting[0].empty() && e.waiting[1].empty() && watched_events(e) == 0;
+    if (before == registration::oneshot && alone) return;
     const int error = before == registration::edge ? arm_edge(e) : arm_oneshot(e, 0);
     if (error == 0) return;
     if (error == EBADF || error == EPERM) return orphan(e, error);
@@ -225,9 +226,11 @@ void reactor::deliver(entry& e, std::uint32_t events) noexcept {
         if (first != nullptr && (ready & bit(d)) != 0) copse::detail::complete(*first, copse::detail::cause::satisfied);
         left = left || !e.waiters(d).empty();
     }
+    if (!e.watchers.empty()) [[unlikely]]
+        tell_watchers(e, events);
     if (e.registered != registration::oneshot) return;
     e.armed = 0;
-    if (!left) return;
+    if (!left && watched_events(e) == 0) return;
     if (const int error = arm_oneshot(e, 0); error != 0) orphan(e, error);
 }
 
@@ -258,6 +261,7 @@ void reactor::abandon_in_child() noexcept {
     if (wakeup_ >= 0) sys.close(wakeup_);
     epoll_ = -1;
     wakeup_ = -1;
+    ++forks_;
     table_.for_each([](entry& e) {
         e.registered = registration::none;
         e.ready = e.armed = 0;

@@ -4,6 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "failure.hpp"
+#include "socket_access.hpp"
 #include "system_calls.hpp"
 
 namespace copse::io::detail {
@@ -19,6 +21,7 @@ server_state::server_state(socket listening, handler h, stream_server_options op
       handle_(std::move(h)),
       local_(listening.local_endpoint()),
       listener_(std::move(listening)),
+      from_(with_.max_per_address),
       reserve_(sys.spare_descriptor()) {
     listener_.set_timeout(std::nullopt);  // waiting for clients is no failure
 }
@@ -34,25 +37,50 @@ stream_server_stats server_state::stats() const noexcept {
     return all;
 }
 
-void server_state::take() { serve_connection(listener_.accept()); }
+unsigned server_state::take() {
+    serve_connection(listener_.accept());
+    return 1;
+}
 
-bool server_state::try_take() {
+unsigned server_state::try_take() {
     std::optional<accepted> next = listener_.try_accept();
-    if (next) serve_connection(*std::move(next));
-    return next.has_value();
+    if (!next) return 0;
+    serve_connection(*std::move(next));
+    return 1;
+}
+
+// A name in the file system is still there, and is our own.
+void server_state::reopen() {
+    listen_options options = with_.listening;
+    if (local_.family() == AF_UNIX) options.replace_stale = true;
+    listener_ = listen(local_, options);
 }
 
 void server_state::serve_connection(accepted taken) {
-    serve([this, taken = std::move(taken)]() mutable {
+    std::optional<address_count::place> place = from_.enter(taken.peer);
+    if (!place) {
+        ++stats_.over_limit;
+        return;  // its end closes it
+    }
+    serve([this, place = *std::move(place), taken = std::move(taken)]() mutable {
         socket connection = std::move(taken.connection);
-        try {
-            handle_(connection, taken.peer);
-        } catch (const std::system_error& e) {
-            // Clients leave as they please (rule 140).
-            if (e.code() != std::errc::connection_reset && e.code() != std::errc::broken_pipe) throw;
-        }
+        handle(connection, taken.peer);
     });
     ++stats_.accepted;
+}
+
+// Clients leave as they please (rule 140).
+void server_state::handle(socket& connection, const endpoint& peer) {
+    const entry& e = socket_access::use(connection, "serve");
+    const origin here{e.fd, e.generation};
+    try {
+        handle_(connection, peer);
+    } catch (const std::system_error& error) {
+        const bool peer_left = error.code() == std::errc::connection_reset || error.code() == std::errc::broken_pipe;
+        const auto* from = dynamic_cast<const has_origin*>(&error);
+        if (!peer_left || (from != nullptr && from->where != here)) throw;
+        ++stats_.resets;
+    }
 }
 
 void server_state::relieve(int error) noexcept {

@@ -5,6 +5,7 @@
 
 #include <copse/io/stream_server.hpp>
 
+#include "address_count.hpp"
 #include "service.hpp"
 
 namespace copse::io::detail {
@@ -22,18 +23,21 @@ public:
     stream_server_stats stats() const noexcept;
 
 private:
-    void take() override;
-    bool try_take() override;
+    unsigned take() override;
+    unsigned try_take() override;
     void close() noexcept override { listener_.close(); }
+    void reopen() override;
     void relieve(int error) noexcept override;
     void serve_connection(accepted taken);
+    void handle(socket& connection, const endpoint& peer);
     void refuse_waiting() noexcept;
 
     const stream_server_options with_;
     const handler handle_;
     const endpoint local_;
     socket listener_;
-    int reserve_ = -1;  // given up for a moment to refuse clients when no other descriptor is free
+    address_count from_;  // ended after the fibers, whose places are in it
+    int reserve_ = -1;    // given up for a moment to refuse clients when no other descriptor is free
     stream_server_stats stats_;
 };
 

@@ -67,6 +67,19 @@ void service::stop() noexcept {
     close();
 }
 
+void service::restart() {
+    const auto held = shared_from_this();
+    stop();
+    if (!taker_.empty()) taker_.join();
+    if (!stopped_.is_set()) return;  // another fiber was faster
+    reopen();
+    taker_ = {};
+    failure_ = nullptr;
+    delay_ = terms_.min_delay;
+    stopped_.clear();
+    start();
+}
+
 bool service::stop_by(limit within) {
     const auto held = shared_from_this();
     stop();
@@ -129,7 +142,7 @@ void service::take_until_stopped() {
 
 void service::take_or_pause() {
     try {
-        if (full()) {
+        if (room() == 0) {
             slot_.clear();
             slot_.wait();
         } else {
@@ -148,10 +161,12 @@ void service::take_or_pause() {
 
 // One wait, then what else is there: the kernel tells of several once.
 void service::take_some() {
-    take();
-    for (unsigned taken = 1; !stopped_.is_set() && !full(); ++taken) {
+    unsigned taken = take();
+    while (!stopped_.is_set() && room() != 0) {
         if (taken >= terms_.in_a_row) return yield();
-        if (!try_take()) return;
+        const unsigned more = try_take();
+        if (more == 0) return;
+        taken += more;
     }
 }
 

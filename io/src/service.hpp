@@ -7,10 +7,12 @@
 //   - Once it is stopped nothing is taken any more.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <limits>
 #include <list>
 #include <memory>
 #include <string>
@@ -34,6 +36,7 @@ public:
     void start();
     void serve_forever();
     void stop() noexcept;
+    void restart();
     /// Returns: whether all handlers ended by themselves.
     bool stop_by(limit within);
     /// Of the destructor of who made it: stops, kills, waits a moment.
@@ -54,10 +57,13 @@ protected:
     };
     explicit service(terms agreed) : terms_(std::move(agreed)), delay_(terms_.min_delay) {}
 
-    /// Takes one and serves it. Parks until there is one.
-    virtual void take() = 0;
-    /// The same without waiting. Returns: false if there was none.
-    virtual bool try_take() = 0;
+    /// Takes one or several, room() at most, and serves them. Parks until there is one.
+    /// Returns: how many.
+    virtual unsigned take() = 0;
+    /// The same without waiting. Returns: 0 if there was none.
+    virtual unsigned try_take() = 0;
+    /// Is open again after close(), at the same place. Throws if that cannot be: it stays stopped.
+    virtual void reopen() = 0;
     /// It is stopped: takes no more. Later calls find it so.
     virtual void close() noexcept = 0;
     /// A handler has ended after the stop, or their time is over.
@@ -68,6 +74,11 @@ protected:
     virtual void relieve(int /*error*/) noexcept {}
 
     bool is_stopped() const noexcept { return stopped_.is_set(); }
+    /// How many handlers there may be besides those that run.
+    std::size_t room() const noexcept {
+        if (terms_.most == 0) return std::numeric_limits<std::size_t>::max();
+        return terms_.most - std::min(terms_.most, running_.size());
+    }
 
     /// Calls `handle` in a fiber of its own, whose handler counts until what `handle` holds has ended too.
     template <class F>
@@ -109,7 +120,6 @@ private:
         void operator()() { handle(); }
     };
 
-    bool full() const noexcept { return terms_.most != 0 && running_.size() >= terms_.most; }
     void leave(std::list<any_fiber>::iterator place) noexcept;
     void take_until_stopped();
     void take_or_pause();

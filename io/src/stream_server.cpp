@@ -14,6 +14,8 @@ stream_server::~stream_server() {
 
 void stream_server::start() { state_->start(); }
 
+void stream_server::restart() { state_->restart(); }
+
 void stream_server::serve_forever() { state_->serve_forever(); }
 
 void stream_server::stop() noexcept { state_->stop(); }

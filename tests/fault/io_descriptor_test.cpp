@@ -296,6 +296,30 @@ void lose_epoll_while_nobody_waits() {
 
 TEST_F(IoDescriptor, Fault_FD05_LossIsNoticedByWhoRegisters) { std::thread(lose_epoll_while_nobody_waits).join(); }
 
+void lose_epoll_while_polling() {
+    const auto epolls = all_of_kind("anon_inode:[eventpoll]");
+    const auto eventfds = all_of_kind("anon_inode:[eventfd]");
+    auto p = make_pipe();
+    auto [left, right] = tcp_pair();
+    std::array<pollfd, 2> both{{{p.reader.get(), POLLIN, 0}, {right.native_handle(), POLLIN, 0}}};
+    auto poller = copse::spawn([&] { return io::poll(both); });
+    for (int i = 0; i < 3; ++i) copse::yield();
+    const int epoll = added(epolls, all_of_kind("anon_inode:[eventpoll]"));
+    const int wakeup = added(eventfds, all_of_kind("anon_inode:[eventfd]"));
+    const error_recorder errors;
+    for (const int fd : {wakeup, epoll})
+        ASSERT_EQ(::close_range(static_cast<unsigned>(fd), static_cast<unsigned>(fd), 0), 0);
+    copse::sleep(2ms);  // the hub looks, and notices
+    EXPECT_EQ(errors.count(), 1U) << "one warning";
+    left.send_all("x");
+    EXPECT_EQ(poller.get(), 1U);
+    EXPECT_EQ(both[1].revents, POLLIN);
+    ASSERT_EQ(::write(p.writer.get(), "x", 1), 1);
+    EXPECT_EQ(io::poll(both), 2U);
+}
+
+TEST_F(IoDescriptor, Fault_FD05_LossWhileSeveralArePolled) { std::thread(lose_epoll_while_polling).join(); }
+
 // ---- FK01
 
 TEST_F(IoDescriptor, Fault_FK01_ChildOfAForkDisturbsNobody) {

@@ -10,11 +10,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -298,9 +301,8 @@ TEST_F(IoDatagramServer, PausesLongerAndLonger) {
     attempts.clear();
     broken = true;
     clock = &time;
-    sys.recvfrom = [](int fd, void* into, std::size_t size, int flags, sockaddr* from,
-                      socklen_t* from_size) -> ssize_t {
-        if (!broken) return ::recvfrom(fd, into, size, flags, from, from_size);
+    sys.recvmmsg = [](int fd, mmsghdr* m, unsigned n, int flags) -> int {
+        if (!broken) return ::recvmmsg(fd, m, n, flags, nullptr);
         attempts.push_back(clock->elapsed());
         return errno = ENOMEM, -1;
     };
@@ -341,9 +343,8 @@ TEST_F(IoDatagramServer, OldNewsOfTheNetworkIsNoFailure) {
     const io::endpoint here = raw->local_endpoint();
     static int lies;
     lies = 3;
-    sys.recvfrom = [](int fd, void* into, std::size_t size, int flags, sockaddr* from,
-                      socklen_t* from_size) -> ssize_t {
-        return lies-- > 0 ? (errno = ECONNREFUSED, -1) : ::recvfrom(fd, into, size, flags, from, from_size);
+    sys.recvmmsg = [](int fd, mmsghdr* m, unsigned n, int flags) -> int {
+        return lies-- > 0 ? (errno = ECONNREFUSED, -1) : ::recvmmsg(fd, m, n, flags, nullptr);
     };
     auto next = io::bind_datagram(where);
     next.send_to("abc", here);
@@ -351,6 +352,100 @@ TEST_F(IoDatagramServer, OldNewsOfTheNetworkIsNoFailure) {
     EXPECT_EQ(errors.count(), 0U);
     EXPECT_EQ(server.stats().pauses, 0U);
     EXPECT_TRUE(server.stop_for(1s));
+}
+
+// ---- several at once
+
+TEST_F(IoDatagramServer, TakesManyWithOneCall) {
+    static int calls;
+    calls = 0;
+    sys.recvmmsg = [](int fd, mmsghdr* m, unsigned n, int flags) -> int {
+        ++calls;
+        return ::recvmmsg(fd, m, n, flags, nullptr);
+    };
+    for (const unsigned batch : {0U, 1U, 10U, 1000U}) {
+        std::set<std::string> seen;
+        io::datagram_server server("127.0.0.1:0", [&](io::incoming_datagram& d) { seen.insert(std::string(d.text())); },
+                                   {.max_size = 2000, .batch = batch});
+        auto client = io::connect_datagram(server.local_endpoint());
+        for (int i = 0; i < 60; ++i) client.send(pattern(1000, static_cast<unsigned>(i)));
+        calls = 0;
+        server.start();
+        while (seen.size() < 60) copse::yield();
+        const int needed = 60 / static_cast<int>(std::clamp(batch, 1U, 64U));
+        EXPECT_GE(calls, needed);
+        EXPECT_LE(calls, needed + 4) << "batch " << batch;
+        EXPECT_TRUE(server.stop_for(10s));
+        EXPECT_EQ(server.stats().received, 60U);
+    }
+}
+
+TEST_F(IoDatagramServer, OthersHaveTheirTurnBetweenBatches) {
+    int turns = 0;
+    io::datagram_server server("127.0.0.1:0", [](io::incoming_datagram&) {}, {.max_receive = 8, .batch = 4});
+    auto client = io::connect_datagram(server.local_endpoint());
+    for (int i = 0; i < 64; ++i) client.send("x");
+    auto other = copse::spawn([&] {
+        while (server.stats().received < 64) {
+            ++turns;
+            copse::yield();
+        }
+    });
+    server.start();
+    other.get();
+    EXPECT_GE(turns, 7);
+}
+
+TEST_F(IoDatagramServer, WhatThereAreNoHandlersForStaysInTheKernel) {
+    copse::event go_on;
+    io::datagram_server server("127.0.0.1:0",
+                               [&](io::incoming_datagram& d) {
+                                   go_on.wait();
+                                   d.reply(d.bytes());
+                               },
+                               {.max_handlers = 3, .batch = 64});
+    server.start();
+    auto client = io::connect_datagram(server.local_endpoint());
+    for (int i = 0; i < 10; ++i) client.send(std::to_string(i));
+    while (server.handlers() < 3) copse::yield();
+    for (int i = 0; i < 5; ++i) copse::yield();
+    EXPECT_EQ(server.stats().received, 3U);
+    server.restart();  // the handlers hold its socket open, and what waits in it waits on
+    go_on.set();
+    std::set<std::string> answers;
+    for (int i = 0; i < 10; ++i) answers.insert(recv_text(client));
+    EXPECT_EQ(answers.size(), 10U);
+    EXPECT_TRUE(server.stop_for(10s));
+}
+
+TEST_F(IoDatagramServer, SizesThatNoMemoryCanHold) {
+    EXPECT_THROW(io::datagram_server("127.0.0.1:0", echo, {.max_size = std::size_t{1} << 62}), std::invalid_argument);
+}
+
+// ---- serving again
+
+TEST_F(IoDatagramServer, RestartsAtTheSamePlace) {
+    const std::string path = "/tmp/copse-datagram-server-" + std::to_string(::getpid()) + ".sock";
+    for (const std::string& where : {std::string("127.0.0.1:0"), "unix:" + path}) {
+        io::datagram_server server(where, echo);
+        const io::endpoint there = server.local_endpoint();
+        auto serving = copse::spawn([&] { server.serve_forever(); });
+        {
+            auto client = io::connect_datagram(there);
+            EXPECT_EQ(ask(client, "abc"), "abc");
+        }
+        EXPECT_TRUE(server.stop_for(10s));
+        serving.get();
+        server.restart();
+        auto client = io::connect_datagram(there);
+        EXPECT_EQ(ask(client, "def"), "def");
+        server.restart();
+        auto another = io::connect_datagram(there);
+        EXPECT_EQ(ask(another, "ghi"), "ghi");
+        EXPECT_TRUE(server.stop_for(10s));
+        EXPECT_EQ(error_of([&] { server.start(); }), std::errc::bad_file_descriptor);
+    }
+    EXPECT_EQ(::unlink(path.c_str()), 0);
 }
 
 }  // namespace

@@ -10,9 +10,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <cstdint>
 #include <functional>
 #include <optional>
+#include <stop_token>
+#include <string>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -381,6 +385,265 @@ TEST_F(IoStreamServer, DestroyedInTheHubItStillEndsItsHandlers) {
     EXPECT_EQ(recv_text(client), "a");
     copse::hub::current().post([&] { server.reset(); });
     EXPECT_EQ(recv_to_end(client), "");
+}
+
+// ---- limits by address
+
+io::socket connect_from(const char* here, const io::endpoint& there) {
+    io::socket s(AF_INET);
+    s.bind(here);
+    s.connect(there);
+    return s;
+}
+
+/// Whether it is served.
+bool is_served(io::socket& client) {
+    try {
+        client.send_all("abc");
+        return recv_text(client) == "abc";
+    } catch (const std::system_error&) {
+        return false;  // closed before it was read from
+    }
+}
+
+TEST_F(IoStreamServer, ConnectionsOfOneAddressAreLimited) {
+    io::stream_server server("127.0.0.1:0", echo, {.max_per_address = 2});
+    server.start();
+    const io::endpoint& there = server.local_endpoint();
+    auto first = connect_from("127.0.0.1:0", there);
+    auto second = connect_from("127.0.0.1:0", there);
+    EXPECT_TRUE(is_served(first) && is_served(second));
+    for (int i = 0; i < 3; ++i) {
+        auto third = connect_from("127.0.0.1:0", there);
+        EXPECT_EQ(recv_to_end(third), "") << "closed at once";
+    }
+    auto neighbour = connect_from("127.0.0.2:0", there);
+    EXPECT_TRUE(is_served(neighbour));
+    EXPECT_EQ(server.stats().over_limit, 3U);
+    EXPECT_EQ(server.stats().accepted, 3U);
+    first.close();
+    while (server.connections() == 3) copse::yield();
+    auto next = connect_from("127.0.0.1:0", there);
+    EXPECT_TRUE(is_served(next)) << "its place is free again";
+    for (io::socket* s : {&second, &neighbour, &next}) s->close();
+    EXPECT_TRUE(server.stop_for(10s));
+    EXPECT_EQ(server.stats().over_limit, 3U);
+}
+
+TEST_F(IoStreamServer, AnAddressIsTheSameWhicheverWayItIsWritten) {
+    for (const char* where : {"127.0.0.1", "::1"}) {
+        io::stream_server server("[::]:0", echo, {.max_per_address = 1});
+        server.start();
+        const std::string there =
+            (std::string(where) == "::1" ? "[::1]:" : "127.0.0.1:") + std::to_string(server.local_endpoint().port());
+        auto first = io::connect(there);
+        EXPECT_TRUE(is_served(first));
+        auto second = io::connect(there);
+        EXPECT_FALSE(is_served(second));
+        EXPECT_EQ(server.stats().over_limit, 1U);
+    }
+}
+
+TEST_F(IoStreamServer, HandlersThatNeverBeganGiveTheirPlaceBack) {
+    io::stream_server server("127.0.0.1:0", echo, {.max_per_address = 1});
+    auto early = io::connect(server.local_endpoint());
+    server.start();
+    while (server.connections() == 0) copse::yield();
+    EXPECT_FALSE(server.stop_for(0s));
+    EXPECT_EQ(recv_to_end(early), "");
+    server.restart();
+    auto late = io::connect(server.local_endpoint());
+    EXPECT_TRUE(is_served(late));
+}
+
+TEST_F(IoStreamServer, UnixSocketsServeManyFromNowhere) {
+    const std::string path = "/tmp/copse-server-" + std::to_string(::getpid()) + ".sock";
+    for (const std::string& where : {"unix:" + path, "unix:@copse-server-" + std::to_string(::getpid())}) {
+        io::stream_server server(where,
+                                 [](io::socket& client, const io::endpoint& peer) {
+                                     EXPECT_EQ(peer.family(), AF_UNIX);
+                                     echo(std::move(client));
+                                 },
+                                 {.max_per_address = 1});
+        server.start();
+        std::vector<io::socket> clients;
+        for (int i = 0; i < 5; ++i) {
+            clients.push_back(io::connect(server.local_endpoint()));
+            EXPECT_TRUE(is_served(clients.back())) << "they have no address that could be counted";
+        }
+        EXPECT_EQ(server.connections(), 5U);
+        server.restart();  // its name in the file system is still there
+        clients.push_back(io::connect(server.local_endpoint()));
+        EXPECT_TRUE(is_served(clients.back()));
+        EXPECT_TRUE(is_served(clients.front()));
+        clients.clear();
+        EXPECT_TRUE(server.stop_for(10s));
+    }
+    EXPECT_EQ(::unlink(path.c_str()), 0);
+}
+
+// ---- clients that leave
+
+TEST_F(IoStreamServer, ResetsOfItsClientsAreCountedOthersAreTold) {
+    const error_recorder errors;
+    auto backend = io::listen("127.0.0.1:0");
+    const io::endpoint where = backend.local_endpoint();
+    io::stream_server server("127.0.0.1:0", [&](io::socket client) {
+        const std::string wish = recv_text(client);
+        if (wish == "send much") {
+            const std::string block(1 << 20, 'x');
+            for (;;) client.send_all(block);  // of which a part has been sent: a transfer_error
+        }
+        if (wish == "ask another") {
+            io::socket other = io::connect(where);
+            other.send_all("x");
+            recv_text(other);
+        }
+        recv_to_end(client);
+    });
+    server.start();
+    const auto leave = [](io::socket& s) {
+        s.set_option(io::linger(0s));
+        s.close();
+    };
+    for (const char* wish : {"receive", "send much"}) {
+        auto client = io::connect(server.local_endpoint());
+        client.send_all(wish);
+        while (server.connections() == 0) copse::yield();
+        copse::sleep(1ms);
+        leave(client);
+        while (server.connections() != 0) copse::yield();
+    }
+    EXPECT_EQ(server.stats().resets, 2U);
+    EXPECT_EQ(errors.count(), 0U);
+    auto client = io::connect(server.local_endpoint());
+    client.send_all("ask another");
+    io::socket asked = backend.accept();
+    EXPECT_EQ(recv_text(asked), "x");
+    leave(asked);
+    EXPECT_EQ(recv_to_end(client), "");
+    EXPECT_TRUE(server.stop_for(10s));
+    EXPECT_EQ(server.stats().resets, 2U);
+    ASSERT_EQ(errors.count(), 1U);
+    EXPECT_NE(errors[0].what.find("from " + to_string(where)), std::string::npos) << errors[0].what;
+}
+
+// ---- serving again
+
+TEST_F(IoStreamServer, RestartsAtTheSamePlace) {
+    io::stream_server server("127.0.0.1:0", echo);
+    const io::endpoint where = server.local_endpoint();
+    auto serving = copse::spawn([&] { server.serve_forever(); });
+    auto old = io::connect(where);
+    EXPECT_TRUE(is_served(old));
+    server.stop();
+    server.restart();
+    serving.get();
+    EXPECT_TRUE(server.is_serving());
+    EXPECT_EQ(server.local_endpoint(), where);
+    auto fresh = io::connect(where);
+    EXPECT_TRUE(is_served(fresh));
+    EXPECT_TRUE(is_served(old)) << "what ran, runs on";
+    EXPECT_EQ(server.connections(), 2U);
+    server.restart();  // without a stop before
+    auto third = io::connect(where);
+    EXPECT_TRUE(is_served(third));
+    for (io::socket* s : {&old, &fresh, &third}) s->close();
+    EXPECT_TRUE(server.stop_for(10s));
+    EXPECT_EQ(server.stats().accepted, 3U);
+    EXPECT_EQ(error_of([&] { server.start(); }), std::errc::bad_file_descriptor) << "only restart undoes a stop";
+}
+
+TEST_F(IoStreamServer, RestartOfOneThatNeverServed) {
+    io::stream_server server("127.0.0.1:0", echo);
+    server.restart();
+    auto client = io::connect(server.local_endpoint());
+    EXPECT_TRUE(is_served(client));
+}
+
+TEST_F(IoStreamServer, ARestartThatFailsMayBeTriedAgain) {
+    io::stream_server server("127.0.0.1:0", echo, {.listening = {.reuse_address = false}});
+    server.start();
+    server.stop();
+    auto squatter = io::listen(server.local_endpoint(), {.reuse_address = false});
+    EXPECT_EQ(error_of([&] { server.restart(); }), std::errc::address_in_use);
+    EXPECT_FALSE(server.is_serving());
+    squatter.close();
+    server.restart();
+    auto client = io::connect(server.local_endpoint());
+    EXPECT_TRUE(is_served(client));
+}
+
+TEST_F(IoStreamServer, RestartAfterAnEndOfItsOwn) {
+    const error_recorder errors;
+    io::stream_server server("127.0.0.1:0", echo, {.stack_size = std::size_t{2} << 30});
+    server.start();
+    {
+        auto client = io::connect(server.local_endpoint());
+        while (server.is_serving()) copse::yield();
+    }
+    server.restart();
+    EXPECT_TRUE(server.is_serving());
+    server.stop();
+}
+
+TEST_F(IoStreamServer, TwoFibersMayRestartIt) {
+    io::stream_server server("127.0.0.1:0", echo);
+    server.start();
+    copse::yield();
+    auto first = copse::spawn([&] { server.restart(); });
+    auto second = copse::spawn([&] { server.restart(); });
+    first.get();
+    second.get();
+    auto client = io::connect(server.local_endpoint());
+    EXPECT_TRUE(is_served(client));
+}
+
+TEST_F(IoStreamServer, RestartThatIsKilledLeavesItStopped) {
+    io::stream_server server("127.0.0.1:0", echo);
+    server.start();
+    copse::yield();
+    auto restarting = copse::spawn([&] { server.restart(); });
+    copse::spawn([&] { restarting.request_kill(); });
+    restarting.join();
+    EXPECT_FALSE(server.is_serving());
+    server.restart();
+    EXPECT_TRUE(server.is_serving());
+}
+
+// ---- several hubs
+
+TEST_F(IoStreamServer, AServerOnEveryHubSharesOnePort) {
+    const auto reserved = [] {
+        io::socket s(AF_INET);
+        s.set_option(io::reuse_port{true});
+        s.bind("127.0.0.1:0");  // does not listen: it only keeps the number
+        return s;
+    }();
+    const io::endpoint where = reserved.local_endpoint();
+    std::array<std::uint64_t, 2> served{};
+    copse::shared::semaphore ready(0);
+    {
+        copse::workers hubs(2, [&](std::size_t i, std::stop_token stop) {
+            io::stream_server server(where, echo, {.listening = {.reuse_port = true}});
+            server.start();
+            ready.release();
+            copse::shared::event stopped;
+            const std::stop_callback on_stop(stop, [&] { stopped.set(); });
+            stopped.wait();
+            EXPECT_TRUE(server.stop_for(10s));
+            served[i] = server.stats().accepted;
+        });
+        ready.acquire();
+        ready.acquire();
+        for (int i = 0; i < 100; ++i) {
+            auto client = io::connect(where);
+            EXPECT_TRUE(is_served(client));
+        }
+    }
+    EXPECT_EQ(served[0] + served[1], 100U);
+    EXPECT_GT(served[0], 0U) << "the kernel spreads them";
+    EXPECT_GT(served[1], 0U);
 }
 
 }  // namespace

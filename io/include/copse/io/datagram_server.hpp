@@ -27,6 +27,8 @@ struct datagram_server_options {
     std::size_t max_size = 65'535;         ///< what is longer is cut: see incoming_datagram::truncated
     std::size_t stack_size = 0;            ///< of each handler; 0: `default_stack_size`
     unsigned max_receive = 100;            ///< datagrams taken in a row before others have their turn
+    unsigned batch = 32;  ///< at most so many are taken with one system call, 1 to 64. Address space of
+                          ///< `max_size` is kept for each, memory for what came
     std::chrono::nanoseconds min_delay = std::chrono::milliseconds(10);  ///< the first pause after a failure
     std::chrono::nanoseconds max_delay = std::chrono::seconds(1);        ///< each is twice the one before, up to this
     datagram_options binding{};                                          ///< when the server makes the socket itself
@@ -96,7 +98,7 @@ concept datagram_handler = std::invocable<F&, incoming_datagram> || std::invocab
 /// |---------|------------------------------------|
 /// | idle    | construction: bound, the kernel already collects datagrams |
 /// | serving | start, serve_forever               |
-/// | stopped | stop, stop_for, the destructor; for ever |
+/// | stopped | stop, stop_for, the destructor; until restart |
 ///
 /// Owner thread only.
 class datagram_server {
@@ -122,8 +124,15 @@ public:
     ~datagram_server();
 
     /// Begins to take datagrams, in a fiber. Does nothing if it has begun.
-    /// Throws:  std::system_error(EBADF) if it is stopped.
+    /// Throws:  std::system_error(EBADF) if it is stopped: a start that comes late does not undo a stop.
     void start();
+
+    /// Stops, and serves again at the same endpoint: with the same socket while handlers hold it open, else with one that is
+    /// bound again, by `binding` of the options. Handlers that run, run on, and count; who is in serve_forever leaves it.
+    /// Parks:   until the fiber that takes datagrams has ended.
+    /// Throws:  as bind_datagram(): it is stopped then, and may be restarted again.
+    /// After:   a kill: it is stopped.
+    void restart();
 
     /// Starts, and waits until the server is stopped.
     /// Parks:   until stopped.

@@ -369,6 +369,8 @@ public:
     std::size_t recv_many_until(std::span<datagram_slot> slots, std::chrono::time_point<Clock, Duration> when) {
         return recv_many_by(slots, detail::limit::until(when));
     }
+    /// Parks:   no. Returns: 0 if none is there.
+    std::size_t try_recv_many(std::span<datagram_slot> slots);
 
     /// Sends as many as the kernel takes with one system call; 64 at most.
     /// Parks:   if it takes none, as send_to.

@@ -21,9 +21,11 @@ namespace copse::io {
 struct stream_server_options {
     std::string name = "server";  ///< of its fibers, for messages
     std::size_t max_connections =
-        0;                       ///< at most so many handlers at a time; 0: no limit. More clients wait in the backlog
-    std::size_t stack_size = 0;  ///< of each handler; 0: `default_stack_size`
-    unsigned max_accept = 100;   ///< connections taken in a row before others have their turn
+        0;  ///< at most so many handlers at a time; 0: no limit. More clients wait in the backlog
+    std::size_t max_per_address = 0;  ///< at most so many connections from one IP address at a time; 0: no limit. Those
+                                      ///< beyond are closed at once. Unix names have no address and are not counted
+    std::size_t stack_size = 0;       ///< of each handler; 0: `default_stack_size`
+    unsigned max_accept = 100;        ///< connections taken in a row before others have their turn
     std::chrono::nanoseconds min_delay =
         std::chrono::milliseconds(10);                             ///< the first pause after an accept that failed
     std::chrono::nanoseconds max_delay = std::chrono::seconds(1);  ///< each pause is twice the one before, up to this
@@ -32,10 +34,12 @@ struct stream_server_options {
 
 /// What a server has done so far.
 struct stream_server_stats {
-    std::uint64_t accepted = 0;   ///< handed to a handler
-    std::uint64_t refused = 0;    ///< reset at once because no descriptor was free
-    std::uint64_t pauses = 0;     ///< after an accept that failed
-    std::size_t connections = 0;  ///< handlers that have not ended
+    std::uint64_t accepted = 0;    ///< handed to a handler
+    std::uint64_t refused = 0;     ///< reset at once because no descriptor was free
+    std::uint64_t over_limit = 0;  ///< closed at once because of `max_per_address`
+    std::uint64_t resets = 0;      ///< handlers that ended because their client had gone
+    std::uint64_t pauses = 0;      ///< after an accept that failed
+    std::size_t connections = 0;   ///< handlers that have not ended
 };
 
 namespace detail {
@@ -70,8 +74,9 @@ auto adapt_handler(F f) {
 ///     });
 ///     echo.serve_forever();
 ///
-/// What a handler throws goes to the hub's error handler, except that the peer is gone (ECONNRESET, EPIPE): that is
-/// everyday life. A handler is shared by all connections: what it captures must bear that.
+/// What a handler throws goes to the hub's error handler, except that its client is gone (ECONNRESET, EPIPE): that is
+/// everyday life, and only counted. The same of another socket of this library, such as one to a service that the handler
+/// asks, is a failure. A handler is shared by all connections: what it captures must bear that.
 ///
 /// - At `max_connections` no more are taken until a handler ends.
 /// - An accept that fails is followed by a pause, 10 ms doubling to 1 s, and is told to the error handler, at most once a
@@ -84,7 +89,7 @@ auto adapt_handler(F f) {
 /// |---------|------------------------------------|
 /// | idle    | construction: bound, the kernel already completes connections |
 /// | serving | start, serve_forever               |
-/// | stopped | stop, stop_for, the destructor; for ever |
+/// | stopped | stop, stop_for, the destructor; until restart |
 ///
 /// Owner thread only.
 class stream_server {
@@ -110,8 +115,15 @@ public:
     ~stream_server();
 
     /// Begins to take connections, in a fiber. Does nothing if it has begun.
-    /// Throws:  std::system_error(EBADF) if it is stopped.
+    /// Throws:  std::system_error(EBADF) if it is stopped: a start that comes late does not undo a stop.
     void start();
+
+    /// Stops, listens at the same endpoint again, with `listening` of the options, and serves. Connections that run, run on, and
+    /// count; who is in serve_forever leaves it. Meanwhile, for less than a turn of the hub, clients are refused.
+    /// Parks:   until the fiber that takes connections has ended.
+    /// Throws:  as listen(): it is stopped then, and may be restarted again.
+    /// After:   a kill: it is stopped.
+    void restart();
 
     /// Starts, and waits until the server is stopped.
     /// Parks:   until stopped.

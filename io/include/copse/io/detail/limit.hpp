@@ -42,6 +42,8 @@ public:
     }
 
     bool is_at_once() const noexcept { return at_once_; }
+    /// Of no length: once the others have had their turn there is nothing to wait for.
+    bool is_nothing() const noexcept { return at_once_ || length_ == 0; }
 
     /// Fixed by the first call. Reads the clock then, unless there is no end.
     std::int64_t deadline() noexcept {
