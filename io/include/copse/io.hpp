@@ -1,4 +1,4 @@
-/// All of room 2: waiting for descriptors, sockets, servers, pipes, processes, signals.
+/// All of room 2: waiting for descriptors, sockets, servers, TLS, pipes, processes, signals.
 #pragma once
 
 #include <copse/io/any_stream.hpp>
@@ -22,4 +22,9 @@
 #include <copse/io/socket.hpp>
 #include <copse/io/socket_option.hpp>
 #include <copse/io/stream_server.hpp>
+#include <copse/io/tls_certificate.hpp>
+#include <copse/io/tls_context.hpp>
+#include <copse/io/tls_error.hpp>
+#include <copse/io/tls_server.hpp>
+#include <copse/io/tls_stream.hpp>
 #include <copse/io/wait.hpp>
