@@ -78,6 +78,7 @@ void tls_connection::shake_hands(limit within) {
         fail_out_of_time("tls handshake", engine_.host(), 0);
     }
     guard.done = true;
+    has_heard_ = false;
 }
 
 void tls_connection::exchange_flights(limit& within) {
@@ -132,6 +133,7 @@ bool tls_connection::fill(limit& within) {
     const deadline until = point_of(within);
     const std::size_t n = until ? below_.recv_until(room, *until) : below_.recv(room);
     engine_.filled(n);
+    has_heard_ = true;
     return n != 0;
 }
 
@@ -319,7 +321,8 @@ void tls_connection::close() noexcept {
     cut();
 }
 
-/// In one attempt: a peer that does not read cannot keep us.
+/// In one attempt: a peer that does not read cannot keep us. A client that never received has the server's tickets waiting, and
+/// to close a socket over unread bytes is to reset it, which may take what was sent along.
 void tls_connection::say_goodbye() noexcept {
     if (cut_off_ || sending_ || engine_.has_failed()) return;
     try {
@@ -328,6 +331,7 @@ void tls_connection::say_goodbye() noexcept {
         const shield kept_back;
         if (!std::exchange(ended_sending_, true)) engine_.end_sending();
         send_outgoing(now_or_never);
+        if (!has_heard_ && !receiving_ && engine_.is_client()) below_.recv_until(engine_.room(), now_or_never);
     } catch (...) {
         // It is closed all the same.
     }

@@ -88,6 +88,7 @@ private:
     bool receiving_ = false;
     bool sending_ = false;
     bool ended_sending_ = false;
+    bool has_heard_ = false;  // since the handshake
     bool cut_off_ = false;
     bool closed_ = false;
     bool accepts_truncation_ = false;

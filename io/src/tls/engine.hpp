@@ -71,6 +71,7 @@ public:
     void fail(std::exception_ptr why) noexcept { failure_ = std::move(why); }
     /// With whom, for messages; empty on a server.
     const std::string& host() const noexcept { return host_.text; }
+    bool is_client() const noexcept { return !host_.text.empty(); }
 
     std::optional<tls_certificate> peer_certificate() const;
     std::string alpn_protocol() const;
