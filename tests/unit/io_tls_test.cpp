@@ -477,7 +477,7 @@ struct handshake_steps {
         auto victim = copse::spawn([&, s = std::move(watched)]() mutable {
             watched_stream w(std::move(s), watch);
             auto stream = of_server ? io::tls_stream::server(std::move(w), common_server_context())
-                                          : io::tls_stream::client(std::move(w), common_client_context(), "localhost");
+                                    : io::tls_stream::client(std::move(w), common_client_context(), "localhost");
             shaken = true;
             stream.shutdown(io::shut::write);
             recv_to_end(stream);
@@ -551,8 +551,7 @@ TEST_F(IoTls, AHandshakeHasItsTime) {
     EXPECT_EQ(what_is_thrown_by([&] { io::tls_stream::server(std::move(c), common_server_context()); }),
               "tls handshake, its time is over: Connection timed out");
     EXPECT_EQ(time.elapsed(), 13s) << "ten seconds unless told otherwise";
-    EXPECT_THROW(io::tls_stream::client_for(std::ref(d), common_client_context(), "localhost", 0s),
-                 std::system_error);
+    EXPECT_THROW(io::tls_stream::client_for(std::ref(d), common_client_context(), "localhost", 0s), std::system_error);
     auto [e, f] = io::socketpair();
     EXPECT_THROW(io::tls_stream::server_until(std::move(e), common_server_context(), copse::clock::now() + 1s),
                  io::timed_out);
