@@ -67,6 +67,10 @@ public:
     SSL* ssl() const { return ssl_; }
     copse::io::socket& socket() { return socket_; }
 
+    void ask_for(std::string name) {
+        SSL_ctrl(ssl_, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, name.data());
+    }
+
     /// Makes `call(ssl)` until it needs nothing more from the other side. Returns: its last result.
     template <class Call>
     int run(Call call) {
