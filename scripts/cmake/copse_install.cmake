@@ -41,6 +41,12 @@ foreach(property IN ITEMS IMPORTED_LOCATION IMPORTED_LOCATION_RELEASE IMPORTED_L
     endif()
 endforeach()
 
+# What TLS stands on; a static library brings none of it along.
+set(pc_io_tls "")
+if(COPSE_TLS)
+    set(pc_io_tls ", openssl >= 3.0")
+endif()
+
 foreach(room IN ITEMS fibers io)
     if(NOT TARGET copse_${room})
         continue()

@@ -5,8 +5,6 @@
 
 #include <fcntl.h>
 #include <linux/perf_event.h>
-#include <sched.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -23,68 +21,9 @@
 #include "bench.hpp"
 #include "echo_load.hpp"
 #include "echo_servers.hpp"
+#include "server_process.hpp"
 
 namespace {
-
-constexpr int server_cpu = 0;
-constexpr int load_cpu = 1;
-
-void pin(int cpu) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(static_cast<unsigned>(cpu), &set);
-    sched_setaffinity(0, sizeof set, &set);  // a machine without that CPU: the figures are worse, not wrong
-}
-
-/// A server in a process of its own, from construction to destruction.
-class server_process {
-public:
-    server_process(echo::server serve, std::size_t buffer_size) {
-        int ends[2];
-        bench::require(pipe(ends) == 0, "pipe");
-        pid_ = fork();
-        if (pid_ == 0) be_server(serve, buffer_size, ends[1]);
-        close(ends[1]);
-        bench::require(read(ends[0], &port_, sizeof port_) == sizeof port_, "the server tells its port");
-        close(ends[0]);
-        clock_getcpuclockid(pid_, &clock_);
-    }
-
-    ~server_process() { stop(); }
-
-    void stop() {
-        if (pid_ == 0) return;
-        kill(pid_, SIGKILL);
-        waitpid(std::exchange(pid_, 0), nullptr, 0);
-    }
-
-    server_process(const server_process&) = delete;
-    server_process& operator=(const server_process&) = delete;
-
-    pid_t pid() const { return pid_; }
-    std::uint16_t port() const { return port_; }
-
-    double cpu_ns() const {
-        timespec t{};
-        clock_gettime(clock_, &t);
-        return static_cast<double>(t.tv_sec) * 1e9 + static_cast<double>(t.tv_nsec);
-    }
-
-private:
-    [[noreturn]] static void be_server(echo::server serve, std::size_t buffer_size, int port_pipe) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        pin(server_cpu);
-        serve(buffer_size, [port_pipe](std::uint16_t port) {
-            bench::require(write(port_pipe, &port, sizeof port) == sizeof port, "the server tells its port");
-            close(port_pipe);
-        });
-        _exit(1);
-    }
-
-    pid_t pid_ = 0;
-    std::uint16_t port_ = 0;
-    clockid_t clock_ = 0;
-};
 
 /// Counts a process's system calls through the kernel's tracepoint: unlike a tracer that stops the process at each, it
 /// does not give the load time to get ahead.
@@ -150,7 +89,7 @@ lengths lengths_for(const setting& s) {
 /// A server under load, and what came of it.
 class contestant {
 public:
-    contestant(std::string name, const server_process& server, const setting& s)
+    contestant(std::string name, const echo::server_process& server, const setting& s)
         : name_(std::move(name)), server_(server), load_(server.port(), s.connections, s.message_size) {}
 
     void run_slice(double seconds) {
@@ -186,7 +125,7 @@ private:
     }
 
     std::string name_;
-    const server_process& server_;
+    const echo::server_process& server_;
     echo::load load_;
     echo::histogram latencies_;
     std::chrono::duration<double> wall_{};
@@ -195,9 +134,9 @@ private:
 
 void measure(const bench::sink& out, const std::string& who, echo::server serve, const setting& s) {
     // All forks come before the first connection: none inherits any.
-    server_process raw_server(echo::serve_raw, s.message_size + 1024);
-    server_process server(serve, s.message_size + 1024);
-    pin(load_cpu);
+    echo::server_process raw_server(echo::serve_raw, s.message_size + 1024);
+    echo::server_process server(serve, s.message_size + 1024);
+    echo::pin(echo::load_cpu);
     const std::string base = s.name() + ", raw beside " + who;
     contestant raw(base, raw_server, s), other(s.name() + ", " + who, server, s);
     const lengths length = lengths_for(s);

@@ -35,4 +35,9 @@
 #include <copse/io/socket.hpp>
 #include <copse/io/socket_option.hpp>
 #include <copse/io/stream_server.hpp>
+#include <copse/io/tls_certificate.hpp>
+#include <copse/io/tls_context.hpp>
+#include <copse/io/tls_error.hpp>
+#include <copse/io/tls_server.hpp>
+#include <copse/io/tls_stream.hpp>
 #include <copse/io/wait.hpp>

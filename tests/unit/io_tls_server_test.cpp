@@ -1,0 +1,222 @@
+// Servers of TLS, and connecting to them.
+
+#include "exceptions.hpp"
+#include "io_tls_pair.hpp"
+
+#include <copse/virtual_time.hpp>
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+using namespace std::chrono_literals;
+using namespace copse_test;
+namespace io = copse::io;
+
+namespace {
+
+struct made_before {
+    made_before() {
+        common_server();
+        make_tls_pair();
+    }
+};
+
+class IoTlsServer : private made_before, public io_leak_check {};
+
+void echo(io::tls_stream client) {
+    while (auto chunk = client.recv_pooled()) client.send_all(chunk.bytes());
+}
+
+std::string address_of(const io::tls_server& s) { return to_string(s.local_endpoint()); }
+
+TEST_F(IoTlsServer, ServesManyAtOnce) {
+    io::tls_server server("127.0.0.1:0", common_server_context(), echo);
+    EXPECT_FALSE(server.is_serving());
+    server.start();
+    EXPECT_TRUE(server.is_serving());
+    const auto ours = common_client_context();
+    std::vector<copse::fiber<bool>> clients;
+    for (unsigned i = 0; i < 20; ++i) {
+        clients.push_back(copse::spawn([&, i] {
+            auto s = io::connect_tls(address_of(server), ours);
+            const std::string sent = pattern(1000 + i, i);
+            s.send_all(sent);
+            s.shutdown(io::shut::write);
+            return recv_to_end(s) == sent;
+        }));
+    }
+    for (auto& c : clients) EXPECT_TRUE(c.get());
+    EXPECT_TRUE(server.stop_for(10s));
+    const auto stats = server.stats();
+    EXPECT_EQ(stats.accepted, 20U);
+    EXPECT_EQ(stats.handshakes, 20U);
+    EXPECT_EQ(stats.failed_handshakes, 0U);
+    EXPECT_EQ(stats.connections, 0U);
+}
+
+TEST_F(IoTlsServer, HandlersComeInSeveralShapes) {
+    int calls = 0;
+    const auto visit = [&](auto&& handler) {
+        io::tls_server server("[::1]:0", common_server_context(), std::forward<decltype(handler)>(handler));
+        server.start();
+        auto client = io::connect_tls(address_of(server), common_client_context());
+        EXPECT_EQ(recv_to_end(client), "bye") << "and then close_notify, in every shape";
+        client.close();
+        EXPECT_TRUE(server.stop_for(10s));
+        ++calls;
+    };
+    visit([](io::tls_stream s) { s.send_all("bye"); });
+    visit([](io::tls_stream s, const io::endpoint& peer) { s.send_all(peer.empty() ? "?" : "bye"); });
+    visit([](io::tls_stream& s) { s.send_all("bye"); });
+    visit([](io::tls_stream& s, io::endpoint peer) { s.send_all(peer.empty() ? "?" : "bye"); });
+    visit([held = std::make_unique<int>(7)](io::tls_stream s) { s.send_all(*held == 7 ? "bye" : "?"); });
+    EXPECT_EQ(calls, 5);
+    EXPECT_THROW(io::tls_server("127.0.0.1:0", common_server_context(), std::function<void(io::tls_stream&)>()),
+                 copse::null_callable);
+    EXPECT_THROW(io::tls_server("127.0.0.1:0", common_client_context(), echo), std::invalid_argument);
+}
+
+// Nothing of it is told to anybody, and nobody else waits for it.
+TEST_F(IoTlsServer, Fault_TL01_BadHandshakesAreCountedAndHoldUpNobody) {
+    copse::virtual_time time;
+    error_recorder errors;
+    io::tls_server server("127.0.0.1:0", common_server_context(), echo);
+    server.start();
+    auto silent = io::connect(server.local_endpoint());
+    auto noisy = io::connect(server.local_endpoint());
+    noisy.send_all("GET / HTTP/1.1\r\n\r\n");
+    auto hung_up = io::connect(server.local_endpoint());
+    hung_up.close();
+    auto reset = io::connect(server.local_endpoint());
+    reset.send_all("\x16\x03");
+    reset.set_option(io::linger(0s));
+    reset.close();
+    EXPECT_THROW(io::connect_tls(address_of(server), io::tls_context::client({.trust = {.ca_pem = authority().pem}})),
+                 io::tls_error);
+    auto good = io::connect_tls(address_of(server), common_client_context());
+    good.send_all("abc");
+    EXPECT_EQ(recv_text(good), "abc");
+    good.close();
+    EXPECT_EQ(recv_to_end(noisy), "") << "who does not speak TLS would not read an alert either";
+    EXPECT_EQ(time.elapsed(), 0s);
+    EXPECT_EQ(recv_to_end(silent), "") << "it was closed";
+    EXPECT_EQ(time.elapsed(), 10s);
+    noisy.close();
+    EXPECT_TRUE(server.stop_for(10s));
+    EXPECT_EQ(server.stats().handshakes, 1U);
+    EXPECT_EQ(server.stats().failed_handshakes, 5U);
+    EXPECT_EQ(errors.count(), 0U);
+}
+
+TEST_F(IoTlsServer, AClientThatIsCutOffIsNoNews) {
+    error_recorder errors;
+    io::tls_server server("127.0.0.1:0", common_server_context(), echo);
+    server.start();
+    auto below = io::connect(server.local_endpoint());
+    auto client = io::tls_stream::client(std::ref(below), common_client_context(), "localhost");
+    client.send_all("abc");
+    EXPECT_EQ(recv_text(client), "abc");
+    below.close();
+    EXPECT_TRUE(server.stop_for(10s));
+    EXPECT_EQ(server.stats().truncated, 1U);
+    EXPECT_EQ(errors.count(), 0U);
+}
+
+TEST_F(IoTlsServer, WhatAHandlerThrowsIsToldAndTheClientCutOff) {
+    error_recorder errors;
+    io::tls_server server("127.0.0.1:0", common_server_context(), [](io::tls_stream& s) {
+        s.send_all("half a mess");
+        throw std::runtime_error("no more");
+    });
+    server.start();
+    auto client = io::connect_tls(address_of(server), common_client_context());
+    EXPECT_EQ(recv_text(client), "half a mess");
+    EXPECT_THROW(recv_text(client), io::stream_truncated);
+    EXPECT_TRUE(server.stop_for(10s));
+    ASSERT_EQ(errors.count(), 1U);
+    EXPECT_EQ(errors[0].what, "no more");
+}
+
+TEST_F(IoTlsServer, StopKillsHandshakesToo) {
+    copse::virtual_time time;
+    io::tls_server server("127.0.0.1:0", common_server_context({.handshake_timeout = std::chrono::nanoseconds::max()}),
+                          echo);
+    server.start();
+    auto silent = io::connect(server.local_endpoint());
+    while (server.connections() == 0) copse::yield();
+    EXPECT_FALSE(server.stop_for(3s));
+    EXPECT_EQ(time.elapsed(), 3s);
+    EXPECT_EQ(recv_to_end(silent), "");
+}
+
+TEST_F(IoTlsServer, ACertificateIsRenewedWhileItServes) {
+    io::tls_server server("127.0.0.1:0", common_server_context(), echo);
+    server.start();
+    auto before = io::connect_tls(address_of(server), common_client_context());
+    server.set_context(
+        common_server_context({.identity = issue(common_authority(), {.common_name = "new"}).identity()}));
+    EXPECT_THROW(server.set_context(common_client_context()), std::invalid_argument);
+    auto after = io::connect_tls(address_of(server), common_client_context());
+    EXPECT_EQ(before.peer_certificate()->subject, "CN=localhost");
+    EXPECT_EQ(after.peer_certificate()->subject, "CN=new");
+    before.send_all("abc");
+    EXPECT_EQ(recv_text(before), "abc");
+    before.close();
+    after.close();
+    EXPECT_TRUE(server.stop_for(10s));
+}
+
+TEST_F(IoTlsServer, UnixSocketsNeedAName) {
+    io::tls_server server("unix:@copse-tls-test", common_server_context(), echo);
+    server.start();
+    EXPECT_THROW(io::connect_tls(address_of(server), common_client_context()), std::invalid_argument);
+    auto client = io::connect_tls(address_of(server), common_client_context(), "localhost");
+    client.send_all("abc");
+    EXPECT_EQ(recv_text(client), "abc");
+    client.close();
+    EXPECT_TRUE(server.stop_for(10s));
+}
+
+TEST_F(IoTlsServer, ConnectingChecksTheHostThatWasNamed) {
+    const auto other = issue(common_authority(), {.alternative_names = "DNS:a.example"});
+    io::tls_server server("127.0.0.1:0", common_server_context({.identity = other.identity()}), echo);
+    server.start();
+    const auto port = std::to_string(server.local_endpoint().port());
+    const auto ours = common_client_context();
+    const auto code = [&](const auto&... where) {
+        try {
+            io::connect_tls(where...);
+        } catch (const io::tls_error& e) {
+            return e.code();
+        }
+        return std::error_code();
+    };
+    EXPECT_EQ(code("127.0.0.1:" + port, ours), io::certificate_errc::wrong_address);
+    EXPECT_EQ(code("localhost:" + port, ours), io::certificate_errc::wrong_host);
+    EXPECT_EQ(code("localhost:" + port, ours, "a.example"), std::error_code());
+    EXPECT_THROW(io::connect_tls("localhost", ours), std::invalid_argument);
+    EXPECT_THROW(io::connect_tls(":" + port, ours), std::invalid_argument);
+    EXPECT_THROW(io::connect_tls("a host:" + port, ours), std::invalid_argument);
+    EXPECT_TRUE(server.stop_for(10s));
+}
+
+TEST_F(IoTlsServer, ConnectingHasOneTimeForAll) {
+    copse::virtual_time time;
+    auto listener = io::listen("127.0.0.1:0");  // and never accepts
+    const std::string there = to_string(listener.local_endpoint());
+    const auto ours = common_client_context();
+    EXPECT_THROW(io::connect_tls_for(there, ours, 2s), io::timed_out);
+    EXPECT_EQ(time.elapsed(), 2s);
+    EXPECT_THROW(io::connect_tls_until(there, ours, copse::clock::now() + 1s), io::timed_out);
+    EXPECT_THROW(io::connect_tls_for(there, ours, "localhost", 1s), io::timed_out);
+    EXPECT_THROW(io::connect_tls_until(there, ours, "localhost", copse::clock::now() + 1s), io::timed_out);
+    EXPECT_EQ(time.elapsed(), 5s);
+    EXPECT_THROW(io::connect_tls(there, ours), io::timed_out);
+    EXPECT_EQ(time.elapsed(), 15s);
+    auto killed = copse::spawn([&] { io::connect_tls(there, ours); });
+    copse::yield();
+    killed.kill();
+}
+
+}  // namespace
