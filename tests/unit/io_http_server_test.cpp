@@ -403,6 +403,19 @@ TEST_F(HttpServer, Fault_HT07_ABodyNobodyAskedForEndsTheConnection) {
     EXPECT_EQ(refused_with("PUT / HTTP/1.1\r\nHost: x\r\nExpect: something\r\n\r\n"), 417);
 }
 
+TEST_F(HttpServer, Fault_HT07_NothingIsAskedForBehindAnAnswer) {
+    serve([](http::exchange& x) {
+        x.start({}, 6);
+        x.write("abc");
+        x.write(x.read_body());
+    });
+    io::socket c = client();
+    c.send_all("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+    EXPECT_EQ(recv_text(c), "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nabc");
+    c.send_all("def");
+    EXPECT_EQ(recv_to_end(c), "def");
+}
+
 TEST_F(HttpServer, HandlersMayRaiseTheLimitOfABody) {
     serve(
         [](http::exchange& x) {
@@ -574,6 +587,78 @@ TEST_F(HttpServer, Fault_HT13_AKilledHandlersConnectionIsClosed) {
     EXPECT_TRUE(cleaned);
     EXPECT_EQ(recv_to_end(c), "");
     server_.reset();
+}
+
+// Wherever it waits.
+TEST_F(HttpServer, Fault_HT13_AConnectionCanBeKilledAtEveryWait) {
+    copse::virtual_time time;
+    struct wait {
+        const char* where;
+        std::string sent;
+        std::function<void(http::exchange&)> handle;
+        std::function<io::any_stream(io::socket)> secure{};
+    };
+    const std::string put = "PUT / HTTP/1.1\r\nHost: x\r\n";
+    const auto read = [](http::exchange& x) { x.read_body(); };
+    const auto answer = [](http::exchange& x) { x.respond(http::text("x")); };
+    const std::vector<wait> waits = {
+        {"in the head", "GET / HT", answer},
+        {"in the handler", put + "\r\n", [](http::exchange&) { copse::sleep(1h); }},
+        {"in the body", put + "Content-Length: 9\r\n\r\nabc", read},
+        {"in a large body", put + "Content-Length: 99999\r\n\r\nabc", read},
+        {"in a chunk", put + "Transfer-Encoding: chunked\r\n\r\n9\r\nab", read},
+        {"between chunks", put + "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n", read},
+        {"after 100 Continue", put + "Content-Length: 9\r\nExpect: 100-continue\r\n\r\n", read},
+        {"in a large answer", put + "\r\n",
+         [](http::exchange& x) { x.respond({.body = std::string(std::size_t{32} << 20, 'x')}); }},
+        {"between pieces", put + "\r\n",
+         [](http::exchange& x) {
+             x.start({});
+             x.write("x");
+             copse::sleep(1h);
+         }},
+        {"dropping the body", put + "Content-Length: 9\r\n\r\nabc", answer},
+        {"after a refusal", "nonsense\r\n\r\n", answer},
+        {"after an upgrade", put + "Connection: upgrade\r\nUpgrade: x\r\n\r\n",
+         [](http::exchange& x) {
+             io::any_stream s = x.upgrade({{"Upgrade", "x"}});
+             std::array<std::byte, 1> byte;
+             s.recv(byte);
+         }},
+        {"in the handshake", "", answer, [](io::socket s) {
+             std::array<std::byte, 1> byte;
+             s.recv(byte);
+             return io::any_stream(std::move(s));
+         }},
+    };
+    for (const wait& w : waits) {
+        SCOPED_TRACE(w.where);
+        serve(w.handle, {.secure = w.secure});
+        io::socket c = client();
+        c.send_all(w.sent);
+        copse::sleep(1ms);  // virtual: until everybody waits
+        EXPECT_EQ(server_->stats().connections, 1U);
+        EXPECT_FALSE(server_->stop_for(0s)) << "it was waiting there";
+        EXPECT_EQ(server_->stats().connections, 0U);
+        EXPECT_EQ(server_->stats().failures, 0U);
+        try {
+            recv_to_end(c);
+        } catch (const std::system_error& e) {
+            EXPECT_EQ(e.code(), std::errc::connection_reset);
+        }
+        server_.reset();
+    }
+}
+
+TEST_F(HttpServer, AHandlerMayStopTheServer) {
+    serve([&](http::exchange& x) {
+        EXPECT_TRUE(server_->stop_for(1s));
+        x.respond(http::text("bye"));
+    });
+    io::socket idle = client();
+    const std::string answer = ask_and_wait("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_NE(answer.find("Connection: close\r\n\r\nbye"), std::string::npos) << answer;
+    EXPECT_EQ(recv_to_end(idle), "");
 }
 
 TEST_F(HttpServer, Fault_HT13_UnreadBodiesAreDroppedUpToALimit) {
