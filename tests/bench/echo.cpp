@@ -3,17 +3,12 @@
 /// Each server runs beside the bare epoll loop that it is compared with: both have all their connections, and the load
 /// goes to one and the other in turn, a slice of time each, so that what else the machine does hits both alike.
 
-#include <fcntl.h>
-#include <linux/perf_event.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 
 #include <copse/fiber.hpp>
 #include <copse/io/socket.hpp>
 
 #include <chrono>
-#include <csignal>
-#include <fstream>
 #include <optional>
 #include <string>
 #include <utility>
@@ -25,43 +20,8 @@
 
 namespace {
 
-/// Counts a process's system calls through the kernel's tracepoint: unlike a tracer that stops the process at each, it
-/// does not give the load time to get ahead.
-class syscall_counter {
-public:
-    explicit syscall_counter(pid_t pid) {
-        perf_event_attr attributes{};
-        attributes.size = sizeof attributes;
-        attributes.type = PERF_TYPE_TRACEPOINT;
-        attributes.config = tracepoint();
-        if (attributes.config) fd_ = static_cast<int>(syscall(SYS_perf_event_open, &attributes, pid, -1, -1, 0));
-    }
-
-    ~syscall_counter() {
-        if (fd_ >= 0) close(fd_);
-    }
-
-    syscall_counter(const syscall_counter&) = delete;
-    syscall_counter& operator=(const syscall_counter&) = delete;
-
-    bool works() const { return fd_ >= 0; }
-
-    double count() const {
-        std::uint64_t value = 0;
-        bench::require(read(fd_, &value, sizeof value) == sizeof value, "the counter can be read");
-        return static_cast<double>(value);
-    }
-
-private:
-    static std::uint64_t tracepoint() {
-        std::uint64_t id = 0;
-        for (const char* root : {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"})
-            if (std::ifstream(std::string(root) + "/events/raw_syscalls/sys_enter/id") >> id) break;
-        return id;
-    }
-
-    int fd_ = -1;
-};
+using bench::server_process;
+using bench::syscall_counter;
 
 struct setting {
     std::size_t connections;
@@ -89,7 +49,7 @@ lengths lengths_for(const setting& s) {
 /// A server under load, and what came of it.
 class contestant {
 public:
-    contestant(std::string name, const echo::server_process& server, const setting& s)
+    contestant(std::string name, const server_process& server, const setting& s)
         : name_(std::move(name)), server_(server), load_(server.port(), s.connections, s.message_size) {}
 
     void run_slice(double seconds) {
@@ -125,7 +85,7 @@ private:
     }
 
     std::string name_;
-    const echo::server_process& server_;
+    const server_process& server_;
     echo::load load_;
     echo::histogram latencies_;
     std::chrono::duration<double> wall_{};
@@ -134,9 +94,10 @@ private:
 
 void measure(const bench::sink& out, const std::string& who, echo::server serve, const setting& s) {
     // All forks come before the first connection: none inherits any.
-    echo::server_process raw_server(echo::serve_raw, s.message_size + 1024);
-    echo::server_process server(serve, s.message_size + 1024);
-    echo::pin(echo::load_cpu);
+    const std::size_t buffer_size = s.message_size + 1024;
+    server_process raw_server([&](const echo::tell_port& tell) { echo::serve_raw(buffer_size, tell); });
+    server_process server([&](const echo::tell_port& tell) { serve(buffer_size, tell); });
+    bench::pin(bench::load_cpu);
     const std::string base = s.name() + ", raw beside " + who;
     contestant raw(base, raw_server, s), other(s.name() + ", " + who, server, s);
     const lengths length = lengths_for(s);

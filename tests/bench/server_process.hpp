@@ -1,24 +1,27 @@
 #pragma once
-/// Servers of benchmarks in processes of their own: on one CPU, while the load is on another.
+/// Servers in processes of their own, on a CPU of their own, and what they cost.
 
+#include <fcntl.h>
+#include <linux/perf_event.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <csignal>
-#include <cstddef>
 #include <cstdint>
+#include <ctime>
+#include <fstream>
+#include <string>
 #include <utility>
 
 #include "bench.hpp"
-#include "echo_servers.hpp"
 
-namespace echo {
+namespace bench {
 
-inline constexpr int server_cpu = 0;
-inline constexpr int load_cpu = 1;
+constexpr int server_cpu = 0;
+constexpr int load_cpu = 1;
 
 inline void pin(int cpu) {
     cpu_set_t set;
@@ -30,13 +33,15 @@ inline void pin(int cpu) {
 /// A server in a process of its own, from construction to destruction.
 class server_process {
 public:
-    server_process(server serve, std::size_t buffer_size) {
+    /// `serve` is called there with a function that it tells its port.
+    template <class Serve>
+    explicit server_process(Serve serve) {
         int ends[2];
-        bench::require(pipe(ends) == 0, "pipe");
+        require(pipe(ends) == 0, "pipe");
         pid_ = fork();
-        if (pid_ == 0) be_server(serve, buffer_size, ends[1]);
+        if (pid_ == 0) be_server(serve, ends[1]);
         close(ends[1]);
-        bench::require(read(ends[0], &port_, sizeof port_) == sizeof port_, "the server tells its port");
+        require(read(ends[0], &port_, sizeof port_) == sizeof port_, "the server tells its port");
         close(ends[0]);
         clock_getcpuclockid(pid_, &clock_);
     }
@@ -62,11 +67,12 @@ public:
     }
 
 private:
-    [[noreturn]] static void be_server(server serve, std::size_t buffer_size, int port_pipe) {
+    template <class Serve>
+    [[noreturn]] static void be_server(Serve serve, int port_pipe) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         pin(server_cpu);
-        serve(buffer_size, [port_pipe](std::uint16_t port) {
-            bench::require(write(port_pipe, &port, sizeof port) == sizeof port, "the server tells its port");
+        serve([port_pipe](std::uint16_t port) {
+            require(write(port_pipe, &port, sizeof port) == sizeof port, "the server tells its port");
             close(port_pipe);
         });
         _exit(1);
@@ -77,4 +83,42 @@ private:
     clockid_t clock_ = 0;
 };
 
-}  // namespace echo
+/// Counts a process's system calls through the kernel's tracepoint: unlike a tracer that stops the process at each, it
+/// does not give the load time to get ahead.
+class syscall_counter {
+public:
+    explicit syscall_counter(pid_t pid) {
+        perf_event_attr attributes{};
+        attributes.size = sizeof attributes;
+        attributes.type = PERF_TYPE_TRACEPOINT;
+        attributes.config = tracepoint();
+        if (attributes.config) fd_ = static_cast<int>(syscall(SYS_perf_event_open, &attributes, pid, -1, -1, 0));
+    }
+
+    ~syscall_counter() {
+        if (fd_ >= 0) close(fd_);
+    }
+
+    syscall_counter(const syscall_counter&) = delete;
+    syscall_counter& operator=(const syscall_counter&) = delete;
+
+    bool works() const { return fd_ >= 0; }
+
+    double count() const {
+        std::uint64_t value = 0;
+        require(read(fd_, &value, sizeof value) == sizeof value, "the counter can be read");
+        return static_cast<double>(value);
+    }
+
+private:
+    static std::uint64_t tracepoint() {
+        std::uint64_t id = 0;
+        for (const char* root : {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"})
+            if (std::ifstream(std::string(root) + "/events/raw_syscalls/sys_enter/id") >> id) break;
+        return id;
+    }
+
+    int fd_ = -1;
+};
+
+}  // namespace bench

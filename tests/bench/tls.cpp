@@ -234,7 +234,7 @@ private:
 
 class contestant {
 public:
-    contestant(std::string name, const echo::server_process& server, std::size_t connections, std::size_t message_size)
+    contestant(std::string name, const bench::server_process& server, std::size_t connections, std::size_t message_size)
         : name_(std::move(name)), server_(server), load_(server.port(), connections, message_size) {}
 
     void run_slice(double seconds) {
@@ -257,7 +257,7 @@ public:
 
 private:
     std::string name_;
-    const echo::server_process& server_;
+    const bench::server_process& server_;
     tls_load load_;
     echo::histogram latencies_;
     std::chrono::duration<double> wall_{};
@@ -266,9 +266,11 @@ private:
 
 void measure(const bench::sink& out, std::size_t connections, std::size_t message_size, const std::string& what) {
     own();  // before the forks: one certificate for both
-    const echo::server_process raw_server(raw_tls_server::serve, message_size + 1024);
-    const echo::server_process server(serve_copse, message_size + 1024);
-    echo::pin(echo::load_cpu);
+    const std::size_t buffer_size = message_size + 1024;
+    const bench::server_process raw_server(
+        [&](const echo::tell_port& tell) { raw_tls_server::serve(buffer_size, tell); });
+    const bench::server_process server([&](const echo::tell_port& tell) { serve_copse(buffer_size, tell); });
+    bench::pin(bench::load_cpu);
     const std::string base = what + ", raw";
     contestant raw(base, raw_server, connections, message_size);
     contestant ours(what + ", copse", server, connections, message_size);

@@ -5,9 +5,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <sched.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include <copse/io/datagram_server.hpp>
@@ -15,31 +13,21 @@
 
 #include <array>
 #include <chrono>
-#include <csignal>
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "bench.hpp"
+#include "server_process.hpp"
 
 namespace {
 
-constexpr int server_cpu = 0;
-constexpr int load_cpu = 1;
 constexpr std::size_t message_size = 64;
 constexpr std::size_t room = 2048;
 
 using tell_port = std::function<void(std::uint16_t)>;
 using server = void (*)(const tell_port&);
-
-void pin(int cpu) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(static_cast<unsigned>(cpu), &set);
-    sched_setaffinity(0, sizeof set, &set);  // a machine without that CPU: the figures are worse, not wrong
-}
 
 sockaddr_in loopback(std::uint16_t port) {
     sockaddr_in at{};
@@ -107,46 +95,6 @@ void serve_copse_handlers(const tell_port& tell) {
     all.serve_forever();
 }
 
-/// In a process of its own, from construction to destruction.
-class server_process {
-public:
-    explicit server_process(server serve) {
-        int ends[2];
-        bench::require(pipe(ends) == 0, "pipe");
-        pid_ = fork();
-        if (pid_ == 0) {
-            prctl(PR_SET_PDEATHSIG, SIGKILL);
-            pin(server_cpu);
-            serve([&](std::uint16_t port) {
-                bench::require(write(ends[1], &port, sizeof port) == sizeof port, "the server tells its port");
-            });
-            _exit(1);
-        }
-        bench::require(read(ends[0], &port_, sizeof port_) == sizeof port_, "the server tells its port");
-        close(ends[0]);
-        close(ends[1]);
-        clock_getcpuclockid(pid_, &clock_);
-    }
-    ~server_process() {
-        kill(pid_, SIGKILL);
-        waitpid(pid_, nullptr, 0);
-    }
-    server_process(const server_process&) = delete;
-    server_process& operator=(const server_process&) = delete;
-
-    std::uint16_t port() const { return port_; }
-    double cpu_ns() const {
-        timespec t{};
-        clock_gettime(clock_, &t);
-        return static_cast<double>(t.tv_sec) * 1e9 + static_cast<double>(t.tv_nsec);
-    }
-
-private:
-    pid_t pid_ = 0;
-    std::uint16_t port_ = 0;
-    clockid_t clock_ = 0;
-};
-
 // ---- load
 
 class contestant {
@@ -191,7 +139,7 @@ private:
         requests_ += 1;
     }
 
-    const server_process server_;
+    const bench::server_process server_;
     const std::size_t under_way_;
     const int fd_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     std::array<char, message_size> message_{};
@@ -205,7 +153,7 @@ private:
 void measure(const bench::sink& out, const std::string& who, server serve, std::size_t under_way) {
     contestant raw(serve_raw, under_way);
     contestant other(serve, under_way);
-    pin(load_cpu);
+    bench::pin(bench::load_cpu);
     constexpr std::chrono::duration<double> slice(0.02);
     const int slices = bench::settings().quick ? 10 : 30;
     for (int i = 0; i < slices; ++i) {
