@@ -426,6 +426,24 @@ public:
     /// Throws:  std::system_error(ENOTCONN) if it is not connected.
     endpoint peer_endpoint() const;
 
+    /// Boost.Asio's SyncStream: `<copse/io/sync_stream.hpp>` defines what they do, and is to be included by who calls them.
+    template <class Buffers>
+    std::size_t read_some(const Buffers& into) {
+        return sync_read_some(*this, into);
+    }
+    template <class Buffers, class ErrorCode>
+    std::size_t read_some(const Buffers& into, ErrorCode& error) {
+        return sync_read_some(*this, into, error);
+    }
+    template <class Buffers>
+    std::size_t write_some(const Buffers& from) {
+        return sync_write_some(*this, from);
+    }
+    template <class Buffers, class ErrorCode>
+    std::size_t write_some(const Buffers& from, ErrorCode& error) {
+        return sync_write_some(*this, from, error);
+    }
+
 private:
     friend struct detail::socket_access;
 
