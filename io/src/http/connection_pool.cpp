@@ -1,4 +1,4 @@
-#include "connection_pool.hpp"
+#include "http/connection_pool.hpp"
 
 #include <sys/socket.h>
 
@@ -14,8 +14,8 @@
 #include <copse/sleep.hpp>
 #include <copse/timeout.hpp>
 
-#include "../system_calls.hpp"
-#include "secure_default.hpp"
+#include "http/secure_default.hpp"
+#include "system_calls.hpp"
 
 namespace copse::io::http::detail {
 
@@ -87,7 +87,7 @@ bool connection_pool::is_alive(const connection& c) noexcept {
 }
 
 connection connection_pool::open(const url& to, clock::time_point deadline) {
-    if (with_.connect_timeout.count() > 0) deadline = std::min(deadline, clock::now() + with_.connect_timeout);
+    if (with_.connect_timeout.count() > 0) deadline = std::min(deadline, deadline_in(with_.connect_timeout));
     connection made;
     socket plain = connect(to, deadline);
     made.fd = plain.native_handle();
@@ -176,7 +176,7 @@ void connection_pool::retire() noexcept {
 clock::time_point connection_pool::close_old() noexcept {
     while (kept_ != 0) {
         const auto of = longest_kept();
-        const clock::time_point until = of->second.kept.front().kept_since + with_.idle_time;
+        const clock::time_point until = of->second.kept.front().kept_since + std::min<std::chrono::nanoseconds>(with_.idle_time, std::chrono::hours(24));
         if (until > clock::now()) return until;
         drop_first(of);
     }

@@ -7,7 +7,9 @@
 //   - The fiber that closes what was kept too long runs while something is kept, and refers to the pool only when awake.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
@@ -22,6 +24,12 @@
 #include <copse/semaphore.hpp>
 
 namespace copse::io::http::detail {
+
+/// Saturates where the clock ends.
+inline clock::time_point deadline_in(std::chrono::nanoseconds length) {
+    return clock::time_point(std::chrono::nanoseconds(io::detail::limit::within(length).deadline()));
+}
+inline constexpr clock::time_point no_deadline = clock::time_point(std::chrono::nanoseconds(copse::detail::never));
 
 struct connection {
     any_stream stream;

@@ -1,4 +1,4 @@
-#include "response_parser.hpp"
+#include "http/response_parser.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/core/string.hpp>
@@ -13,7 +13,7 @@
 #include <string_view>
 #include <utility>
 
-#include "characters.hpp"
+#include "http/characters.hpp"
 
 namespace copse::io::http::detail {
 
@@ -64,6 +64,7 @@ public:
             const std::size_t n = put(boost::asio::const_buffer(rest.data(), rest.size()), e);
             made.taken += n;
             made.written += room_before - room_.size();
+            if (!is_header_done() && (head_size_ += n) > accepted_.header_block) throw error(errc::header_too_large);
             if (e == beast_error::need_more || (n == 0 && !e)) break;
             if (e && e != beast_error::need_buffer) throw error(meaning_of(e), e.message());
         }
@@ -146,6 +147,7 @@ private:
     const method asked_;
     const limits accepted_;
     std::span<std::byte> room_;
+    std::size_t head_size_ = 0;  // bytes taken of it
     std::size_t count_ = 0;
     std::size_t extensions_ = 0;
     bool in_body_ = false;  // what comes next goes into the room

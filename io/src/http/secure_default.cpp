@@ -1,4 +1,4 @@
-#include "secure_default.hpp"
+#include "http/secure_default.hpp"
 
 #include <system_error>
 
