@@ -99,17 +99,17 @@ void client_exchange::send_aside() {
 }
 
 void client_exchange::send_body() {
-    std::string head = asked_.head;
-    if (asked_.expect_continue) {
-        connection_->stream.send_all(std::exchange(head, {}));
-        may_send_.wait_for(patience_for_continue);
-    }
+    // A source may wait for the answer that it belongs to, and a server only so long for a head: that goes first.
+    const bool waits = asked_.expect_continue || asked_.body.is_stream();
+    if (waits) connection_->stream.send_all(asked_.head);
+    if (asked_.expect_continue) may_send_.wait_for(patience_for_continue);
     if (!asked_.body.is_stream()) {
+        const std::string_view head = waits ? std::string_view() : std::string_view(asked_.head);
         connection_->stream.send_all({const_buffer(head), const_buffer(asked_.body.text())});
     } else if (asked_.body.size()) {
-        send_known(std::move(head));
+        send_known(*asked_.body.size());
     } else {
-        send_chunks(std::move(head));
+        send_chunks();
     }
 }
 
@@ -122,32 +122,28 @@ std::size_t client_exchange::next_of_source(std::span<std::byte> into) {
     return n;
 }
 
-void client_exchange::send_known(std::string unsent_head) {
+void client_exchange::send_known(std::uint64_t all) {
     const auto piece = std::make_unique_for_overwrite<std::byte[]>(buffer_size);
-    const std::uint64_t all = *asked_.body.size();
-    std::uint64_t left = all;
-    do {
+    for (std::uint64_t left = all; left != 0;) {
         const std::span room(piece.get(), static_cast<std::size_t>(std::min<std::uint64_t>(left, buffer_size)));
-        const std::size_t n = left == 0 ? 0 : next_of_source(room);
-        if (n == 0 && left != 0) {
+        const std::size_t n = next_of_source(room);
+        if (n == 0) {
             source_failed_ = true;
             throw std::invalid_argument("the source of a body ended after " + std::to_string(all - left) + " of " +
                                         std::to_string(all) + " bytes");
         }
-        const std::string head = std::exchange(unsent_head, {});
-        connection_->stream.send_all({const_buffer(head), const_buffer(room.first(n))});
+        connection_->stream.send_all(room.first(n));
         left -= n;
-    } while (left != 0);
+    }
 }
 
-void client_exchange::send_chunks(std::string unsent_head) {
+void client_exchange::send_chunks() {
     const auto piece = std::make_unique_for_overwrite<std::byte[]>(buffer_size);
-    for (;;) {
-        const std::size_t n = next_of_source(std::span(piece.get(), buffer_size));
-        const std::string line = std::exchange(unsent_head, {}) + chunk_line(n);
+    for (std::size_t n = 1; n != 0;) {  // the last chunk is empty
+        n = next_of_source(std::span(piece.get(), buffer_size));
+        const std::string line = chunk_line(n);
         connection_->stream.send_all(
             {const_buffer(line), const_buffer(std::span(piece.get(), n)), const_buffer(std::string_view("\r\n"))});
-        if (n == 0) return;
     }
 }
 

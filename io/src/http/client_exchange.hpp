@@ -66,8 +66,8 @@ private:
     void send_now(clock::time_point deadline);
     void send_aside();
     void send_body();
-    void send_known(std::string unsent_head);
-    void send_chunks(std::string unsent_head);
+    void send_known(std::uint64_t all);
+    void send_chunks();
     std::size_t next_of_source(std::span<std::byte> into);
     void stop_sending() noexcept;
 

@@ -24,11 +24,21 @@ using beast_error = beast::http::error;
 
 std::string_view view(beast::string_view text) noexcept { return {text.data(), text.size()}; }
 
+/// Beast names it from 1.75 on.
+template <class E>
+bool is_repeated_length(const boost::system::error_code& e) {
+    if constexpr (requires { E::multiple_content_length; }) return e == E::multiple_content_length;
+    return false;
+}
+
 errc meaning_of(const boost::system::error_code& e) {
     if (e == beast_error::header_limit || e == beast_error::buffer_overflow) return errc::header_too_large;
     if (e == beast_error::bad_version) return errc::version_not_supported;
     if (e == beast_error::bad_status || e == beast_error::bad_reason) return errc::bad_start_line;
-    if (e == beast_error::bad_content_length || e == beast_error::bad_transfer_encoding) return errc::bad_framing;
+    if (e == beast_error::bad_content_length || e == beast_error::bad_transfer_encoding ||
+        is_repeated_length<beast_error>(e)) {
+        return errc::bad_framing;
+    }
     if (e == beast_error::bad_chunk || e == beast_error::bad_chunk_extension) return errc::bad_chunk;
     if (e == beast_error::partial_message || e == beast_error::end_of_stream) return errc::message_incomplete;
     return errc::bad_field;
