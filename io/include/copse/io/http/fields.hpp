@@ -12,6 +12,10 @@
 
 namespace copse::io::http {
 
+namespace detail {
+struct fields_access;
+}  // namespace detail
+
 /// One of them. Both are views: they last until the fields they come from are changed or end.
 struct field {
     std::string_view name;
@@ -105,6 +109,8 @@ public:
     friend bool operator==(const fields& a, const fields& b) noexcept { return a.lines_ == b.lines_; }
 
 private:
+    friend struct detail::fields_access;
+
     std::string lines_;  // "Name: value\r\n", nothing else, no control characters within
     std::size_t count_ = 0;
 };

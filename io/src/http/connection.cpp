@@ -1,0 +1,249 @@
+#include "http/connection.hpp"
+
+#include <stdexcept>
+#include <utility>
+
+#include <copse/io/error.hpp>
+#include <copse/timeout.hpp>
+
+#include "http/ahead_stream.hpp"
+
+namespace copse::io::http::detail {
+
+namespace {
+
+/// The peer left, or takes too long: everyday life, nobody to answer.
+bool is_gone(const std::system_error& e) noexcept {
+    return e.code() == std::errc::connection_reset || e.code() == std::errc::broken_pipe ||
+           e.code() == std::errc::timed_out || e.code() == std::errc::connection_aborted;
+}
+
+response refusal(int status) {
+    return text(std::to_string(status) + " " + std::string(reason_phrase(status)) + "\n", status);
+}
+
+}  // namespace
+
+connection::connection(server_core& core, socket s, const endpoint& peer)
+    : core_(core),
+      with_(core.options()),
+      peer_(peer),
+      wire_(std::move(s)),
+      in_(with_.limits.header_block + 1),  // so that one that is too long is seen to be
+      parser_(with_.limits),
+      scanner_(with_.limits),
+      body_(wire_, in_, parser_, with_),
+      reply_(wire_, with_) {}
+
+void connection::serve() {
+    if (with_.secure && !shake_hands()) return;
+    while (serve_one()) {}
+}
+
+// Who cannot, or will not, is nobody's failure here.
+bool connection::shake_hands() {
+    const copse::timeout limit(with_.handshake.count() == 0 ? std::chrono::nanoseconds::max() : with_.handshake);
+    try {
+        wire_.secure(with_.secure);
+        return true;
+    } catch (const std::system_error&) {
+    } catch (const timeout_expired& e) {
+        if (!limit.threw(e)) throw;
+    }
+    ++core_.stats().failed_handshakes;
+    return false;
+}
+
+// Returns: whether the connection goes on.
+bool connection::serve_one() {
+    try {
+        if (!await_request()) return false;
+        const std::size_t head = await_head();
+        framing_ = parser_.parse_head(in_.unread().substr(0, head), request_);
+        in_.consume(head);
+    } catch (const error& e) {
+        refuse(e);
+        return false;
+    }
+    run_handler();
+    return goes_on();
+}
+
+// Parks until there is a byte of a request. Returns: false if none will come.
+bool connection::await_request() {
+    scanner_.reset();
+    if (core_.is_draining()) return false;
+    if (!in_.empty()) return true;
+    const server_core::idle_mark idle(core_, idle_);
+    return receive({.pause = served_ == 0 ? with_.first_byte : with_.keep_alive});
+}
+
+// Between requests a connection may end in any way.
+bool connection::receive(patience p) {
+    try {
+        return in_.fill(wire_, p);
+    } catch (const std::system_error&) {
+        return false;
+    }
+}
+
+// Parks until the head is whole. Returns: its length.
+std::size_t connection::await_head() {
+    patience p{.whole = with_.head.count() == 0 ? limit() : limit::within(with_.head)};
+    bool may_be_empty = true;
+    for (;;) {
+        if (may_be_empty && skip_empty_line()) may_be_empty = false;
+        if (const std::string_view unread = in_.unread(); unread != "\r" && !unread.empty()) {
+            if (const std::size_t head = scanner_.look(unread)) return head;
+        }
+        try {
+            // The limit is fixed by the first wait: kept in `p` from then on.
+            p.whole.deadline();
+            if (!in_.fill(wire_, p)) throw error(errc::message_incomplete);
+        } catch (const timed_out&) {
+            throw error(errc::too_slow);
+        }
+    }
+}
+
+// One may precede a request (RFC 9112, 2.2): old clients end their bodies so.
+bool connection::skip_empty_line() {
+    if (!in_.unread().starts_with("\r\n")) return false;
+    in_.consume(2);
+    return true;
+}
+
+void connection::run_handler() {
+    ++core_.stats().requests;
+    ++served_;
+    const bool last = with_.requests_per_connection != 0 && served_ >= with_.requests_per_connection;
+    body_.begin(framing_);
+    reply_.begin(request_, framing_.keeps_alive(request_.version) && !last);
+    const clock::time_point began = with_.access_log ? clock::now() : clock::time_point();
+    recover(call_handler());
+    if (with_.access_log) log(&request_, clock::now() - began);
+}
+
+connection::outcome connection::call_handler() {
+    exchange x(*this);
+    try {
+        if (with_.handler.count() != 0) return call_in_time(x);
+        core_.handle(x);
+        conclude(x);
+        return {};
+    } catch (const error& e) {
+        ++core_.stats().bad_requests;
+        return {.status = status_of(static_cast<errc>(e.code().value())), .error = {}, .over = true};
+    } catch (const greenlet_exit&) {
+        throw;
+    } catch (const std::system_error& e) {
+        if (is_gone(e)) return {.status = 0, .error = {}, .over = true};
+        return {.status = 500, .error = std::current_exception(), .over = true};
+    } catch (...) {
+        return {.status = 500, .error = std::current_exception(), .over = true};
+    }
+}
+
+connection::outcome connection::call_in_time(exchange& x) {
+    const copse::timeout limit(with_.handler);
+    try {
+        core_.handle(x);
+        conclude(x);
+        return {};
+    } catch (const timeout_expired& e) {
+        if (!limit.threw(e)) throw;
+        return {.status = 503, .error = std::current_exception(), .over = true};
+    }
+}
+
+void connection::conclude(exchange& x) {
+    if (given_away_) return;
+    if (!x.answered()) throw std::logic_error("an HTTP handler returned without an answer");
+    reply_.finish({});
+}
+
+// Answers in the place of a handler that could not.
+void connection::recover(const outcome& o) {
+    if (o.error != nullptr) {
+        ++core_.stats().failures;
+        server_core::tell(o.error);
+    }
+    if (!o.over || given_away_) return;
+    const bool answerable = o.status != 0 && !reply_.has_begun();
+    reply_.close_after();
+    if (!answerable) return reply_.give_up();
+    try {
+        reply_.respond(refusal(o.status), {});
+    } catch (const std::system_error&) {
+        // It did not want to know.
+    }
+}
+
+void connection::refuse(const error& e) {
+    ++core_.stats().bad_requests;
+    reply_.begin_refusal();
+    try {
+        reply_.respond(refusal(status_of(static_cast<errc>(e.code().value()))), {});
+        if (with_.access_log) log(nullptr, {});
+        wire_.linger();
+    } catch (const std::system_error&) {
+        // Whoever speaks no HTTP need not listen either.
+    }
+}
+
+void connection::log(const http::request* asked, std::chrono::nanoseconds took) {
+    with_.access_log({.peer = peer_,
+                      .request = asked,
+                      .status = reply_.status(),
+                      .body_bytes = reply_.body_bytes(),
+                      .took = took});
+}
+
+bool connection::goes_on() {
+    if (given_away_) return false;
+    if (reply_.keeps_alive() && body_.drop()) return true;
+    if (reply_.is_whole() && (!body_.is_at_end() || !in_.empty())) wire_.linger();
+    return false;
+}
+
+reply& connection::answer() noexcept {
+    // What the client has not sent and we shall not ask for, or is too much to be read for nothing, ends the connection.
+    if (!reply_.has_begun() && (core_.is_draining() || !body_.is_droppable())) reply_.close_after();
+    return reply_;
+}
+
+const std::string& connection::read_all(limit within) {
+    std::string& all = request_.body;
+    if (body_.is_at_end()) return all;
+    within.deadline();  // one for all reads
+    // Memory is taken for bytes that have come, not for a length that was announced.
+    pooled_buffer piece = pooled_buffer::take();
+    while (const std::size_t n = body_.read(piece.bytes(), within)) all.append(piece.text().substr(0, n));
+    return all;
+}
+
+any_stream connection::upgrade(const fields& headers) {
+    if (!framing_.wants_upgrade() || request_.version == version::http_1_0)
+        throw std::logic_error("http::exchange: the client has not asked for an upgrade");
+    if (reply_.has_begun()) throw std::logic_error("http::exchange: an answer was begun already");
+    if (!body_.is_at_end()) throw std::logic_error("http::exchange: the body has not been read");
+    reply_.switch_protocols(headers);
+    return give_away();
+}
+
+any_stream connection::release() {
+    if (reply_.has_begun()) throw std::logic_error("http::exchange: an answer was begun already");
+    if (!body_.is_at_end()) throw std::logic_error("http::exchange: the body has not been read");
+    reply_.abandon();
+    return give_away();
+}
+
+any_stream connection::give_away() {
+    std::string ahead(in_.unread());
+    in_.consume(ahead.size());
+    given_away_ = true;
+    if (ahead.empty()) return wire_.release();
+    return any_stream(ahead_stream(std::move(ahead), wire_.release()));
+}
+
+}  // namespace copse::io::http::detail

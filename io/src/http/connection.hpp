@@ -1,0 +1,86 @@
+// One connection of a server: requests one after the other, each answered before the next is looked at.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <optional>
+
+#include <copse/clock.hpp>
+#include <copse/io/http/server.hpp>
+
+#include "http/head_scanner.hpp"
+#include "http/intake.hpp"
+#include "http/reply.hpp"
+#include "http/request_body.hpp"
+#include "http/request_parser.hpp"
+#include "http/server_core.hpp"
+#include "http/wire.hpp"
+
+namespace copse::io::http::detail {
+
+class connection {
+public:
+    connection(server_core& core, socket s, const endpoint& peer);
+
+    /// Until the peer or the server has had enough.
+    /// Throws: what a kill throws.
+    void serve();
+
+    /// Ends a wait for the next request.
+    void wake() noexcept { wire_.wake(); }
+
+    // What an exchange does.
+    const http::request& request() const noexcept { return request_; }
+    const endpoint& peer() const noexcept { return peer_; }
+    bool is_secure() const noexcept { return wire_.is_secure(); }
+    request_body& body() noexcept { return body_; }
+    const request_body& body() const noexcept { return body_; }
+    /// To answer with: knows by then whether the connection goes on.
+    reply& answer() noexcept;
+    const reply& current_answer() const noexcept { return reply_; }
+    const std::string& read_all(limit within);
+    any_stream upgrade(const fields& headers);
+    any_stream release();
+
+private:
+    /// How a handler ended.
+    struct outcome {
+        int status = 0;            // to answer with if nothing was answered
+        std::exception_ptr error;  // to tell
+        bool over = false;         // the connection is of no further use
+    };
+
+    bool shake_hands();
+    bool serve_one();
+    bool await_request();
+    bool receive(patience p);
+    std::size_t await_head();
+    bool skip_empty_line();
+    void run_handler();
+    outcome call_handler();
+    outcome call_in_time(exchange& x);
+    void conclude(exchange& x);
+    void recover(const outcome& o);
+    void refuse(const error& e);
+    void log(const http::request* asked, std::chrono::nanoseconds took);
+    bool goes_on();
+    any_stream give_away();
+
+    server_core& core_;
+    const server_options& with_;
+    const endpoint peer_;
+    wire wire_;
+    intake in_;
+    request_parser parser_;
+    head_scanner scanner_;
+    http::request request_;
+    framing framing_;
+    request_body body_;
+    reply reply_;
+    server_core::idle_place idle_{this};
+    std::size_t served_ = 0;
+    bool given_away_ = false;
+};
+
+}  // namespace copse::io::http::detail

@@ -1,0 +1,72 @@
+// The answer to the current request. Whatever a handler does, what goes over the wire stays in frame: it is either whole, or the
+// connection is closed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <copse/io/http/server.hpp>
+
+#include "http/wire.hpp"
+
+namespace copse::io::http::detail {
+
+class reply {
+public:
+    reply(wire& to, const server_options& with) noexcept : wire_(to), with_(with) {}
+
+    /// Of the next request. `asked` must last until the next `begin`.
+    void begin(const request& asked, bool keep_alive);
+    /// Of what could not be read as a request.
+    void begin_refusal();
+
+    /// The connection will be closed after this answer; to be known before its head is written.
+    void close_after() noexcept { keep_alive_ = false; }
+
+    void respond(const response& r, limit within);
+    void start(const response& head, std::optional<std::uint64_t> length);
+    void write(std::string_view piece, limit within);
+    void flush();
+    void finish(const fields& trailers);
+    /// 101 and these.
+    void switch_protocols(const fields& headers);
+    /// It will be given by somebody else.
+    void abandon() noexcept { stage_ = stage::done; }
+    /// It stays as it is: cut off, if it was begun.
+    void give_up() noexcept { stage_ = stage_ == stage::done ? stage::done : stage::broken; }
+
+    bool has_begun() const noexcept { return stage_ != stage::none; }
+    bool is_whole() const noexcept { return stage_ == stage::done; }
+    /// It is whole, and another may follow.
+    bool keeps_alive() const noexcept { return stage_ == stage::done && keep_alive_; }
+    int status() const noexcept { return status_; }
+    std::uint64_t body_bytes() const noexcept { return written_; }
+
+private:
+    enum class stage : std::uint8_t { none, streaming, done, broken };
+    enum class frame : std::uint8_t { none, length, chunked, until_close };
+
+    void begin_any(const request* asked, bool keep_alive) noexcept;
+    void check_new(const response& r) const;
+    void write_start_line(const response& r);
+    void write_fields(const response& r, std::optional<std::uint64_t> length);
+    void end_head();
+    void send(std::string_view body, std::string_view tail, limit within);
+
+    wire& wire_;
+    const server_options& with_;
+    const request* asked_ = nullptr;  // null of a refusal
+    std::string head_;                // not sent yet; its memory is used again
+    stage stage_ = stage::none;
+    frame frame_ = frame::none;
+    bool keep_alive_ = false;
+    bool bodyless_ = false;
+    int status_ = 0;
+    std::uint64_t left_ = 0;     // of frame::length
+    std::uint64_t written_ = 0;  // of the body
+};
+
+}  // namespace copse::io::http::detail

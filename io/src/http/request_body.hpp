@@ -1,0 +1,70 @@
+// The body of the current request: where it ends, how much of it may come, how slowly.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include <copse/io/http/server.hpp>
+
+#include "http/framing.hpp"
+#include "http/intake.hpp"
+#include "http/request_parser.hpp"
+#include "http/wire.hpp"
+
+namespace copse::io::http::detail {
+
+class request_body {
+public:
+    request_body(wire& from, intake& in, request_parser& parser, const server_options& with) noexcept
+        : wire_(from), in_(in), parser_(parser), with_(with) {}
+
+    /// The body of a request whose head has been parsed.
+    void begin(const framing& f);
+
+    /// As announced; empty for chunks.
+    std::optional<std::uint64_t> length() const noexcept;
+    void limit_to(std::uint64_t bytes) noexcept { most_ = bytes; }
+    const fields& trailers() const noexcept { return trailers_; }
+
+    /// The client has not sent it, and waits to be asked for it.
+    bool waits_for_continue() const noexcept { return unasked_; }
+    bool is_at_end() const noexcept { return done_; }
+    /// Whether `drop` may succeed, as far as is known.
+    bool is_droppable() const noexcept { return done_ || (!unasked_ && (chunked_ || left_ <= with_.unread_body)); }
+
+    /// Returns: 0 at the end (or if `into` is empty). Throws: error, timed_out if `within` is over, system_error.
+    std::size_t read(std::span<std::byte> into, limit within);
+    /// Reads the rest and forgets it, if it is short and comes soon.
+    /// Returns: whether the next request can be read.
+    bool drop();
+
+private:
+    void open();
+    std::size_t read_plain(std::span<std::byte> into, limit& within);
+    std::size_t read_chunks(std::span<std::byte> into, limit& within);
+    std::size_t take(std::span<std::byte> into) noexcept;
+    template <class Receive>
+    auto in_time(limit& within, Receive&& receive);
+
+    wire& wire_;
+    intake& in_;
+    request_parser& parser_;
+    const server_options& with_;
+
+    std::uint64_t most_ = 0;
+    std::uint64_t length_ = 0;
+    std::uint64_t left_ = 0;  // of `length_`
+    bool chunked_ = false;
+    bool unasked_ = false;
+    bool opened_ = false;
+    bool done_ = true;
+    fields trailers_;
+
+    // For the rate: what has come, and how long it was waited for.
+    std::uint64_t received_ = 0;
+    std::chrono::nanoseconds waited_{0};
+};
+
+}  // namespace copse::io::http::detail

@@ -1,0 +1,66 @@
+// What the connections of one server share. It lives until the last of their fibers has ended.
+#pragma once
+
+#include <cstddef>
+#include <exception>
+#include <list>
+#include <map>
+#include <string>
+
+#include <copse/io/http/server.hpp>
+
+namespace copse::io::http::detail {
+
+class server_core {
+public:
+    server_core(server_options options, handler h);
+
+    const server_options& options() const noexcept { return options_; }
+    void handle(exchange& x) const { handle_(x); }
+    server_stats& stats() noexcept { return stats_; }
+
+    /// Serves a connection until it ends.
+    void serve(socket& s, const endpoint& peer);
+
+    /// Ends the connections that are between requests; the others end with their answer.
+    void drain() noexcept;
+    bool is_draining() const noexcept { return draining_; }
+
+    /// What a connection is listed with: made once.
+    struct idle_place {
+        explicit idle_place(connection* c) : node{c}, where(node.begin()) {}
+
+        std::list<connection*> node;  // holds it while it is not listed
+        std::list<connection*>::iterator where;
+    };
+    /// A connection waits for its next request: `drain` will wake it.
+    class idle_mark {
+    public:
+        idle_mark(server_core& core, idle_place& place) noexcept : core_(core), place_(place) {
+            core_.idle_.splice(core_.idle_.end(), place_.node);
+        }
+        idle_mark(const idle_mark&) = delete;
+        idle_mark& operator=(const idle_mark&) = delete;
+        ~idle_mark() { place_.node.splice(place_.node.end(), core_.idle_, place_.where); }
+
+    private:
+        server_core& core_;
+        idle_place& place_;
+    };
+    std::size_t idle() const noexcept { return idle_.size(); }
+
+    /// Gives the error to the hub's error handler.
+    static void tell(std::exception_ptr error) noexcept;
+
+private:
+    class visit;
+
+    const server_options options_;
+    const handler handle_;
+    server_stats stats_;
+    std::list<connection*> idle_;
+    std::map<std::string, std::size_t> by_address_;  // connections of each; ordered, so that no peer can choose collisions
+    bool draining_ = false;
+};
+
+}  // namespace copse::io::http::detail
