@@ -3,19 +3,12 @@
 /// Each server runs beside the bare epoll loop that it is compared with: both have all their connections, and the load
 /// goes to one and the other in turn, a slice of time each, so that what else the machine does hits both alike.
 
-#include <fcntl.h>
-#include <linux/perf_event.h>
-#include <sched.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 
 #include <copse/fiber.hpp>
 #include <copse/io/socket.hpp>
 
 #include <chrono>
-#include <csignal>
-#include <fstream>
 #include <optional>
 #include <string>
 #include <utility>
@@ -23,106 +16,12 @@
 #include "bench.hpp"
 #include "echo_load.hpp"
 #include "echo_servers.hpp"
+#include "server_process.hpp"
 
 namespace {
 
-constexpr int server_cpu = 0;
-constexpr int load_cpu = 1;
-
-void pin(int cpu) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(static_cast<unsigned>(cpu), &set);
-    sched_setaffinity(0, sizeof set, &set);  // a machine without that CPU: the figures are worse, not wrong
-}
-
-/// A server in a process of its own, from construction to destruction.
-class server_process {
-public:
-    server_process(echo::server serve, std::size_t buffer_size) {
-        int ends[2];
-        bench::require(pipe(ends) == 0, "pipe");
-        pid_ = fork();
-        if (pid_ == 0) be_server(serve, buffer_size, ends[1]);
-        close(ends[1]);
-        bench::require(read(ends[0], &port_, sizeof port_) == sizeof port_, "the server tells its port");
-        close(ends[0]);
-        clock_getcpuclockid(pid_, &clock_);
-    }
-
-    ~server_process() { stop(); }
-
-    void stop() {
-        if (pid_ == 0) return;
-        kill(pid_, SIGKILL);
-        waitpid(std::exchange(pid_, 0), nullptr, 0);
-    }
-
-    server_process(const server_process&) = delete;
-    server_process& operator=(const server_process&) = delete;
-
-    pid_t pid() const { return pid_; }
-    std::uint16_t port() const { return port_; }
-
-    double cpu_ns() const {
-        timespec t{};
-        clock_gettime(clock_, &t);
-        return static_cast<double>(t.tv_sec) * 1e9 + static_cast<double>(t.tv_nsec);
-    }
-
-private:
-    [[noreturn]] static void be_server(echo::server serve, std::size_t buffer_size, int port_pipe) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        pin(server_cpu);
-        serve(buffer_size, [port_pipe](std::uint16_t port) {
-            bench::require(write(port_pipe, &port, sizeof port) == sizeof port, "the server tells its port");
-            close(port_pipe);
-        });
-        _exit(1);
-    }
-
-    pid_t pid_ = 0;
-    std::uint16_t port_ = 0;
-    clockid_t clock_ = 0;
-};
-
-/// Counts a process's system calls through the kernel's tracepoint: unlike a tracer that stops the process at each, it
-/// does not give the load time to get ahead.
-class syscall_counter {
-public:
-    explicit syscall_counter(pid_t pid) {
-        perf_event_attr attributes{};
-        attributes.size = sizeof attributes;
-        attributes.type = PERF_TYPE_TRACEPOINT;
-        attributes.config = tracepoint();
-        if (attributes.config) fd_ = static_cast<int>(syscall(SYS_perf_event_open, &attributes, pid, -1, -1, 0));
-    }
-
-    ~syscall_counter() {
-        if (fd_ >= 0) close(fd_);
-    }
-
-    syscall_counter(const syscall_counter&) = delete;
-    syscall_counter& operator=(const syscall_counter&) = delete;
-
-    bool works() const { return fd_ >= 0; }
-
-    double count() const {
-        std::uint64_t value = 0;
-        bench::require(read(fd_, &value, sizeof value) == sizeof value, "the counter can be read");
-        return static_cast<double>(value);
-    }
-
-private:
-    static std::uint64_t tracepoint() {
-        std::uint64_t id = 0;
-        for (const char* root : {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"})
-            if (std::ifstream(std::string(root) + "/events/raw_syscalls/sys_enter/id") >> id) break;
-        return id;
-    }
-
-    int fd_ = -1;
-};
+using bench::server_process;
+using bench::syscall_counter;
 
 struct setting {
     std::size_t connections;
@@ -195,9 +94,10 @@ private:
 
 void measure(const bench::sink& out, const std::string& who, echo::server serve, const setting& s) {
     // All forks come before the first connection: none inherits any.
-    server_process raw_server(echo::serve_raw, s.message_size + 1024);
-    server_process server(serve, s.message_size + 1024);
-    pin(load_cpu);
+    const std::size_t buffer_size = s.message_size + 1024;
+    server_process raw_server([&](const echo::tell_port& tell) { echo::serve_raw(buffer_size, tell); });
+    server_process server([&](const echo::tell_port& tell) { serve(buffer_size, tell); });
+    bench::pin(bench::load_cpu);
     const std::string base = s.name() + ", raw beside " + who;
     contestant raw(base, raw_server, s), other(s.name() + ", " + who, server, s);
     const lengths length = lengths_for(s);

@@ -62,6 +62,7 @@ std::size_t request_body::read(std::span<std::byte> into, limit within) {
 // Waits no longer than the client may take for a byte and, on average, for all that has come.
 template <class Receive>
 auto request_body::in_time(limit& within, Receive&& receive) {
+    within.deadline();  // fixed by the first wait, for all that follow
     patience p{.pause = with_.body_pause, .whole = within};
     const clock::time_point before = with_.body_rate == 0 ? clock::time_point() : clock::now();
     if (with_.body_rate != 0) {
@@ -70,7 +71,6 @@ auto request_body::in_time(limit& within, Receive&& receive) {
     }
     try {
         const auto result = receive(p);
-        within = p.whole;
         if (with_.body_rate != 0) waited_ += clock::now() - before;
         return result;
     } catch (const timed_out&) {

@@ -53,7 +53,7 @@ struct server_options {
     std::chrono::nanoseconds head = std::chrono::seconds(10);        ///< from its first byte to its end
     std::chrono::nanoseconds body_pause = std::chrono::seconds(30);  ///< without a byte of the body, while it is read
     std::uint64_t body_rate = 500;                                   ///< bytes a second at least, after ten seconds
-    std::chrono::nanoseconds write_pause = std::chrono::seconds(30);  ///< in which the client takes nothing
+    std::chrono::nanoseconds write_pause = std::chrono::seconds(30);  ///< without the client taking a byte; noticed within twice that
     std::chrono::nanoseconds keep_alive = std::chrono::seconds(60);   ///< between requests
     /// How long the handler may take, its reading and writing included. 503 if it has answered nothing by then.
     std::chrono::nanoseconds handler{0};
