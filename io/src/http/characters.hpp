@@ -15,15 +15,21 @@ constexpr char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cas
 
 constexpr bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
 
-inline constexpr std::array<bool, 256> token_characters = [] {
+/// Letters, digits and these.
+constexpr std::array<bool, 256> letters_digits_and(std::string_view others) noexcept {
     std::array<bool, 256> table{};
-    for (const char c : std::string_view("!#$%&'*+-.^_`|~0123456789"
-                                         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"))
-        table[static_cast<unsigned char>(c)] = true;
+    for (unsigned c = 0; c < table.size(); ++c) table[c] = is_letter(static_cast<char>(c)) || is_digit(static_cast<char>(c));
+    for (const char c : others) table[static_cast<unsigned char>(c)] = true;
     return table;
-}();
+}
+
+inline constexpr std::array<bool, 256> token_characters = letters_digits_and("!#$%&'*+-.^_`|~");
+inline constexpr std::array<bool, 256> host_characters = letters_digits_and("-._~!$&'()*+,;=:[]%");
 
 constexpr bool is_token_character(char c) noexcept { return token_characters[static_cast<unsigned char>(c)]; }
+
+/// What may stand in a Host, with its port.
+constexpr bool is_host_character(char c) noexcept { return host_characters[static_cast<unsigned char>(c)]; }
 
 /// What may stand in a value: printed characters, blanks, and bytes that are no ASCII, which are passed on as they are.
 constexpr bool is_value_character(char c) noexcept {
@@ -33,6 +39,14 @@ constexpr bool is_value_character(char c) noexcept {
 
 /// What may stand in a target: printed ASCII without the space.
 constexpr bool is_target_character(char c) noexcept { return c > ' ' && c < 0x7f; }
+
+template <bool (*Is)(char) noexcept>  // known when it is compiled, so that no call is left
+constexpr bool all_are(std::string_view text) noexcept {
+    for (const char c : text) {
+        if (!Is(c)) return false;
+    }
+    return true;
+}
 
 /// Without the blanks around it.
 constexpr std::string_view trimmed(std::string_view text) noexcept {

@@ -23,7 +23,7 @@ std::string quoted(std::string_view text) {
 
 void check(std::string_view name, std::string_view value) {
     if (!is_token(name)) throw std::invalid_argument("header field: " + quoted(name) + " is no name");
-    if (!std::all_of(value.begin(), value.end(), detail::is_value_character))
+    if (!detail::all_are<detail::is_value_character>(value))
         throw std::invalid_argument("header field " + quoted(name) + ": a control character in its value " +
                                     quoted(value));
 }
@@ -49,7 +49,7 @@ bool same_word(std::string_view a, std::string_view b) noexcept {
 }
 
 bool is_token(std::string_view text) noexcept {
-    return !text.empty() && std::all_of(text.begin(), text.end(), detail::is_token_character);
+    return !text.empty() && detail::all_are<detail::is_token_character>(text);
 }
 
 field fields::iterator::operator*() const noexcept {

@@ -19,10 +19,6 @@ void for_each_word(std::string_view list, F&& f) {
     }
 }
 
-bool is_host_character(char c) noexcept {
-    return is_letter(c) || is_digit(c) || std::string_view("-._~!$&'()*+,;=:[]%").find(c) != std::string_view::npos;
-}
-
 /// The authority of an absolute target; empty if it is another.
 std::string_view authority_of(std::string_view target) noexcept {
     const std::size_t mark = target.find("://");
@@ -79,7 +75,7 @@ void framing::note_coding(std::string_view value) {
 
 void framing::note_host(std::string_view value) {
     if (host_) throw error(errc::bad_host, "twice");
-    if (!std::all_of(value.begin(), value.end(), is_host_character)) throw error(errc::bad_host);
+    if (!all_are<is_host_character>(value)) throw error(errc::bad_host);
     host_ = value;
 }
 
@@ -112,7 +108,7 @@ void framing::conclude_response(version v) const {
 void framing::check_target(std::string_view method, std::string_view target) const {
     if (target.starts_with('/') || (target == "*" && method == "OPTIONS")) return;
     if (method == "CONNECT") {
-        if (!std::all_of(target.begin(), target.end(), is_host_character)) throw error(errc::bad_start_line);
+        if (!all_are<is_host_character>(target)) throw error(errc::bad_start_line);
         return;
     }
     const std::string_view authority = authority_of(target);

@@ -133,7 +133,7 @@ response redirect(std::string_view location, int status) {
 }
 
 void check_target(std::string_view target) {
-    if (target.empty() || !std::all_of(target.begin(), target.end(), detail::is_target_character))
+    if (target.empty() || !detail::all_are<detail::is_target_character>(target))
         throw std::invalid_argument("an HTTP target must be printed ASCII without spaces: percent-encode the rest");
 }
 

@@ -51,7 +51,7 @@ own_frame frame_of(const fields& headers) {
         if (kind == known::other) continue;
         found.has_date |= kind == known::date;
         found.any |= kind != known::date;
-        if (kind == known::length && std::all_of(f.value.begin(), f.value.end(), is_digit)) found.length = f.value;
+        if (kind == known::length && all_are<is_digit>(f.value)) found.length = f.value;
         if (kind == known::connection) found.close |= headers.has_word("connection", "close");
     }
     return found;
@@ -82,7 +82,7 @@ void reply::check_new(const response& r) const {
     if (stage_ != stage::none) throw std::logic_error("http::exchange: an answer was begun already");
     if (r.status < 200 || r.status > 999)
         throw std::invalid_argument("http::exchange: " + std::to_string(r.status) + " is no status of a final answer");
-    if (!std::all_of(r.reason.begin(), r.reason.end(), is_value_character))
+    if (!all_are<is_value_character>(r.reason))
         throw std::invalid_argument("http::exchange: a control character in the reason");
 }
 

@@ -73,7 +73,7 @@ private:
                          int version, boost_error_code& /*e*/) override {
         if (method.size() > limits_.method) throw error(errc::method_not_known);
         if (target.size() > limits_.target) throw error(errc::target_too_long);
-        if (!std::all_of(target.begin(), target.end(), is_target_character)) throw error(errc::bad_start_line);
+        if (!all_are<is_target_character>(view(target))) throw error(errc::bad_start_line);
         request_->method = view(method);
         request_->target = view(target);
         request_->version = version == 10 ? http::version::http_1_0 : http::version::http_1_1;
