@@ -25,7 +25,7 @@ connection_pool::lease::lease(std::shared_ptr<connection_pool> pool, origin_map:
 connection_pool::lease::lease(lease&& other) noexcept
     : pool_(std::exchange(other.pool_, nullptr)),
       of_(other.of_),
-      held_(std::exchange(other.held_, connection())),
+      held_(std::exchange(other.held_, pooled_connection())),
       reused_(other.reused_) {}
 
 connection_pool::lease& connection_pool::lease::operator=(lease&& other) noexcept {
@@ -33,7 +33,7 @@ connection_pool::lease& connection_pool::lease::operator=(lease&& other) noexcep
     end();
     pool_ = std::exchange(other.pool_, nullptr);
     of_ = other.of_;
-    held_ = std::exchange(other.held_, connection());
+    held_ = std::exchange(other.held_, pooled_connection());
     reused_ = other.reused_;
     return *this;
 }
@@ -44,7 +44,7 @@ void connection_pool::lease::give_back() noexcept {
 }
 
 void connection_pool::lease::end() noexcept {
-    held_ = connection();
+    held_ = pooled_connection();
     if (const auto pool = std::exchange(pool_, nullptr)) pool->leave(of_);
 }
 
@@ -77,7 +77,7 @@ connection_pool::lease connection_pool::take(const url& to, clock::time_point de
 }
 
 // One that the server has closed, or where it says something that nobody asked for, is of no use.
-bool connection_pool::is_alive(const connection& c) noexcept {
+bool connection_pool::is_alive(const pooled_connection& c) noexcept {
     if (!c.stream.is_open()) return false;
     if (c.fd < 0) return true;
     char first = 0;
@@ -86,9 +86,9 @@ bool connection_pool::is_alive(const connection& c) noexcept {
     return n > 0 && c.encrypted;  // TLS sends tickets and the like after the handshake
 }
 
-connection connection_pool::open(const url& to, clock::time_point deadline) {
+pooled_connection connection_pool::open(const url& to, clock::time_point deadline) {
     if (with_.connect_timeout.count() > 0) deadline = std::min(deadline, deadline_in(with_.connect_timeout));
-    connection made;
+    pooled_connection made;
     socket plain = connect(to, deadline);
     made.fd = plain.native_handle();
     made.encrypted = to.scheme() == "https";
@@ -125,7 +125,7 @@ any_stream connection_pool::secure(socket plain, const url& to, clock::time_poin
     });
 }
 
-void connection_pool::keep(origin_map::iterator of, connection c) noexcept {
+void connection_pool::keep(origin_map::iterator of, pooled_connection c) noexcept {
     if (retired_ || with_.max_idle == 0 || with_.idle_time.count() <= 0) return;
     try {
         c.kept_since = clock::now();

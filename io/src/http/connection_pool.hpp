@@ -31,7 +31,7 @@ inline clock::time_point deadline_in(std::chrono::nanoseconds length) {
 }
 inline constexpr clock::time_point no_deadline = clock::time_point(std::chrono::nanoseconds(copse::detail::never));
 
-struct connection {
+struct pooled_connection {
     any_stream stream;
     int fd = -1;             // of the socket below: to look whether the server has gone
     bool encrypted = false;  // what waits there need not be a part of a response
@@ -44,7 +44,7 @@ class connection_pool : public std::enable_shared_from_this<connection_pool> {
 
         semaphore free;
         std::size_t users = 0;  // leases, and fibers that wait for one
-        std::deque<connection> kept;  // the one used last at the end
+        std::deque<pooled_connection> kept;  // the one used last at the end
     };
     using origin_map = std::map<std::string, origin, std::less<>>;
 
@@ -57,7 +57,7 @@ public:
         lease& operator=(lease&& other) noexcept;
         ~lease() { end(); }
 
-        connection* operator->() noexcept { return &held_; }
+        pooled_connection* operator->() noexcept { return &held_; }
         bool reused() const noexcept { return reused_; }
 
         /// To the pool, for the next request.
@@ -71,7 +71,7 @@ public:
 
         std::shared_ptr<connection_pool> pool_;
         origin_map::iterator of_{};
-        connection held_;
+        pooled_connection held_;
         bool reused_ = false;
     };
 
@@ -90,12 +90,12 @@ public:
     std::uint64_t opened() const noexcept { return opened_; }
 
 private:
-    connection open(const url& to, clock::time_point deadline);
+    pooled_connection open(const url& to, clock::time_point deadline);
     socket connect(const url& to, clock::time_point deadline) const;
     any_stream secure(socket plain, const url& to, clock::time_point deadline) const;
 
-    static bool is_alive(const connection& c) noexcept;
-    void keep(origin_map::iterator of, connection c) noexcept;
+    static bool is_alive(const pooled_connection& c) noexcept;
+    void keep(origin_map::iterator of, pooled_connection c) noexcept;
     void leave(origin_map::iterator of) noexcept;
     void forget_if_unused(origin_map::iterator of) noexcept;
     origin_map::iterator longest_kept() noexcept;
