@@ -83,6 +83,16 @@ void check_origins(const websocket_options& with) {
     }
 }
 
+/// 16 bytes in base64, which Beast does not look at.
+bool has_key(const request& asked) {
+    const std::string_view key = asked.headers.get("Sec-WebSocket-Key");
+    const auto is_letter = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
+    };
+    return asked.headers.count("Sec-WebSocket-Key") == 1 && key.size() == 24 && key.ends_with("==") &&
+        std::all_of(key.begin(), key.end() - 2, is_letter);
+}
+
 /// The fields of the answer that Beast has made, but for the one that the server adds itself.
 fields fields_of(std::string_view answer) {
     fields made;
@@ -122,7 +132,7 @@ std::string serialised(const response& r) {
 }
 
 void check_goodbye(std::uint16_t code, std::string_view reason) {
-    const bool sendable = (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
+    const bool sendable = (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1013) || (code >= 3000 && code <= 4999);
     if (!sendable) throw std::invalid_argument("websocket::close: the code " + std::to_string(code) + " must not be sent");
     if (reason.size() > 123) throw std::invalid_argument("websocket::close: the reason is longer than 123 bytes");
     if (!detail::is_utf8(reason)) throw std::invalid_argument("websocket::close: the reason is not UTF-8");
@@ -153,7 +163,7 @@ websocket websocket::accept(exchange& asked, const websocket_options& with) {
     check_origins(with);
     auto state = std::make_unique<websocket_state>(any_stream(), std::string_view(), with);
     const bool allowed = is_allowed(asked.request(), with);
-    if (!allowed || !state->answer(asked.request())) {
+    if (!allowed || !has_key(asked.request()) || !state->answer(asked.request())) {
         const int status = allowed ? status_of_refusal(asked.request()) : 403;
         asked.respond(refusal(status));
         refuse(status);
@@ -168,7 +178,7 @@ websocket websocket::accept(any_stream over, const request& asked, std::string_v
     check_origins(with);
     auto state = std::make_unique<websocket_state>(std::move(over), received_ahead, with);
     const bool allowed = is_allowed(asked, with);
-    const bool accepted = allowed && state->answer(asked);
+    const bool accepted = allowed && has_key(asked) && state->answer(asked);
     const int status = accepted ? 101 : allowed ? status_of_refusal(asked) : 403;
     if (!accepted) state->engine().outbox() = serialised(refusal(status));
     state->flush(point_after(with.handshake_timeout));

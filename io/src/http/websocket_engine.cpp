@@ -146,6 +146,10 @@ websocket_engine::websocket_engine(websocket_wire& from, const websocket_options
     s.set_option(deflate);
     s.auto_fragment(false);
     s.read_message_max(with.max_message);
+    s.control_callback([this](ws::frame_type kind, beast::string_view /*payload*/) {
+        // Beast takes codes over 4999 for good, and would repeat them.
+        if (kind == ws::frame_type::close && impl_->stream.reason().code > 4999) say_goodbye(1002, {});
+    });
 }
 
 websocket_engine::~websocket_engine() = default;
@@ -215,7 +219,10 @@ websocket_engine::step websocket_engine::read_some(std::span<std::byte> into) {
     step made;
     boost_code e;
     made.bytes = impl_->stream.read_some(asio::mutable_buffer(into.data(), into.size()), e);
-    if (e == ws::error::closed) {
+    if (e == ws::error::closed && impl_->stream.reason().code > 4999) {
+        made.failure = errc::bad_frame;
+        made.why = "a close code that there is not";
+    } else if (e == ws::error::closed) {
         const ws::close_reason& r = impl_->stream.reason();
         made.closed = true;
         close_code_ = r.code == ws::close_code::none ? std::uint16_t{1005} : r.code;

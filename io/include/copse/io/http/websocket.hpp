@@ -171,7 +171,7 @@ public:
     /// does. The connection is closed then, whatever happened. Closed already: nothing.
     /// Parks:   until the peer has answered, or for `close_timeout`.
     /// Returns: whether it has.
-    /// Throws:  std::invalid_argument for a code that must not be sent (1000 to 1003, 1007 to 1014, 3000 to 4999 may), or a
+    /// Throws:  std::invalid_argument for a code that must not be sent (1000 to 1003, 1007 to 1013, 3000 to 4999 may), or a
     ///          reason that is not UTF-8 or over 123 bytes; no error of the connection.
     bool close(std::uint16_t code = 1000, std::string_view reason = {}) { return close_by(code, reason, std::nullopt); }
     template <class Rep, class Period>
