@@ -23,6 +23,9 @@ const char* text_of(errc e) noexcept {
     case errc::too_slow: return "the message took too long";
     case errc::bad_response: return "the response does not belong to the request";
     case errc::too_many_redirects: return "too many redirects";
+    case errc::upgrade_refused: return "there will be no WebSocket";
+    case errc::bad_frame: return "a WebSocket frame breaks the protocol";
+    case errc::bad_payload: return "the payload of a WebSocket message is malformed";
     }
     return "unknown HTTP error";
 }

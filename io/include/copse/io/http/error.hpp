@@ -23,6 +23,9 @@ enum class errc {
     too_slow,               ///< the message, or a part of it, took longer than it may
     bad_response,           ///< an answer that does not belong to what was asked
     too_many_redirects,     ///< over client options
+    upgrade_refused,        ///< no WebSocket: the other side does not want one, or asked for it in a wrong way
+    bad_frame,              ///< a WebSocket frame that is none
+    bad_payload,            ///< a WebSocket message that is not what it says, such as text that is not UTF-8
 };
 
 const std::error_category& http_category() noexcept;

@@ -1,0 +1,92 @@
+#include <copse/io/http/client.hpp>
+
+#include <utility>
+
+#include "http/client_state.hpp"
+#include "http/told_of.hpp"
+
+namespace copse::io::http {
+
+namespace {
+
+clock::time_point point(io::detail::limit within) {
+    return clock::time_point(std::chrono::nanoseconds(within.deadline()));
+}
+
+}  // namespace
+
+client::client(client_options with) : state_(std::make_shared<detail::client_state>(std::move(with))) {}
+client::client(client&&) noexcept = default;
+client& client::operator=(client&&) noexcept = default;
+client::~client() = default;
+
+client_request client::getting(std::string_view url, fields headers) {
+    return {.method = "GET", .url = std::string(url), .headers = std::move(headers)};
+}
+
+client_request client::posting(std::string_view url, request_body body, std::string_view content_type) {
+    client_request made{.method = "POST", .url = std::string(url), .body = std::move(body)};
+    made.headers.add("Content-Type", content_type);
+    return made;
+}
+
+response client::request_by(client_request what, std::optional<io::detail::limit> within) {
+    const auto state = state_;  // the client may be ended meanwhile
+    return state->request(std::move(what), within ? point(*within) : state->standing_deadline());
+}
+
+response_stream client::open_by(client_request what, std::optional<io::detail::limit> within) {
+    const auto state = state_;
+    return state->open(std::move(what), within ? point(*within) : state->standing_deadline());
+}
+
+void client::close_idle() noexcept { state_->close_idle(); }
+client_stats client::stats() const noexcept { return state_->stats(); }
+
+response_stream::response_stream(std::unique_ptr<detail::client_exchange> of) noexcept : exchange_(std::move(of)) {}
+response_stream::response_stream(response_stream&&) noexcept = default;
+response_stream& response_stream::operator=(response_stream&&) noexcept = default;
+response_stream::~response_stream() = default;
+
+int response_stream::status() const noexcept { return exchange_->head().status; }
+const std::string& response_stream::reason() const noexcept { return exchange_->head().reason; }
+const fields& response_stream::headers() const noexcept { return exchange_->head().headers; }
+const url& response_stream::url() const noexcept { return exchange_->asked().to; }
+std::optional<std::uint64_t> response_stream::content_length() const noexcept { return exchange_->head().content_length; }
+
+std::size_t response_stream::read_by(std::span<std::byte> into, std::optional<io::detail::limit> within) {
+    const std::chrono::nanoseconds standing = exchange_->options().read_timeout;
+    const clock::time_point deadline = within ? point(*within)
+        : standing.count() > 0                ? detail::deadline_in(standing)
+                                              : detail::no_deadline;
+    return detail::told_of(exchange_->asked().method, exchange_->asked().to,
+                           [&] { return exchange_->read_some(into, deadline); });
+}
+
+std::string response_stream::read_all_by(std::optional<io::detail::limit> within) {
+    const std::chrono::nanoseconds standing = exchange_->options().total_timeout;
+    const clock::time_point deadline = within ? point(*within)
+        : standing.count() > 0                ? detail::deadline_in(standing)
+                                              : detail::no_deadline;
+    return detail::told_of(exchange_->asked().method, exchange_->asked().to, [&] { return exchange_->read_all(deadline); });
+}
+
+void response_stream::close() noexcept { exchange_->close(); }
+
+namespace {
+
+/// A connection that nobody will use again.
+client once(client_options with) {
+    with.max_idle = 0;
+    return client(std::move(with));
+}
+
+}  // namespace
+
+response get(std::string_view url, client_options with) { return once(std::move(with)).get(url); }
+
+response post(std::string_view url, request_body body, std::string_view content_type, client_options with) {
+    return once(std::move(with)).post(url, std::move(body), content_type);
+}
+
+}  // namespace copse::io::http

@@ -1,0 +1,198 @@
+#include "http/connection_pool.hpp"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <system_error>
+#include <utility>
+
+#include <copse/error.hpp>
+#include <copse/io/error.hpp>
+#include <copse/io/socket_option.hpp>
+#include <copse/sleep.hpp>
+#include <copse/timeout.hpp>
+
+#include "http/secure_default.hpp"
+#include "system_calls.hpp"
+
+namespace copse::io::http::detail {
+
+connection_pool::lease::lease(std::shared_ptr<connection_pool> pool, origin_map::iterator of) noexcept
+    : pool_(std::move(pool)), of_(of) {}
+
+connection_pool::lease::lease(lease&& other) noexcept
+    : pool_(std::exchange(other.pool_, nullptr)),
+      of_(other.of_),
+      held_(std::exchange(other.held_, pooled_connection())),
+      reused_(other.reused_) {}
+
+connection_pool::lease& connection_pool::lease::operator=(lease&& other) noexcept {
+    if (this == &other) return *this;
+    end();
+    pool_ = std::exchange(other.pool_, nullptr);
+    of_ = other.of_;
+    held_ = std::exchange(other.held_, pooled_connection());
+    reused_ = other.reused_;
+    return *this;
+}
+
+void connection_pool::lease::give_back() noexcept {
+    if (pool_ != nullptr && held_.stream.is_open()) pool_->keep(of_, std::move(held_));
+    end();
+}
+
+void connection_pool::lease::end() noexcept {
+    held_ = pooled_connection();
+    if (const auto pool = std::exchange(pool_, nullptr)) pool->leave(of_);
+}
+
+connection_pool::lease connection_pool::take(const url& to, clock::time_point deadline, bool fresh) {
+    if (home_ != std::this_thread::get_id()) throw wrong_thread("http::client: it belongs to another thread");
+    const auto of =
+        origins_.try_emplace(to.origin(), static_cast<std::ptrdiff_t>(std::max<std::size_t>(with_.max_connections_per_origin, 1)))
+            .first;
+    ++of->second.users;
+    try {
+        if (!of->second.free.try_acquire_until(deadline)) {
+            throw timed_out(std::make_error_code(std::errc::timed_out), "waiting for a free connection", 0);
+        }
+    } catch (...) {
+        --of->second.users;
+        forget_if_unused(of);
+        throw;
+    }
+    lease taken(shared_from_this(), of);
+    while (!fresh && !of->second.kept.empty()) {
+        taken.held_ = std::move(of->second.kept.back());
+        of->second.kept.pop_back();
+        --kept_;
+        taken.reused_ = is_alive(taken.held_);
+        if (taken.reused_) return taken;
+    }
+    taken.held_ = open(to, deadline);
+    ++opened_;
+    return taken;
+}
+
+// One that the server has closed, or where it says something that nobody asked for, is of no use.
+bool connection_pool::is_alive(const pooled_connection& c) noexcept {
+    if (!c.stream.is_open()) return false;
+    if (c.fd < 0) return true;
+    char first = 0;
+    const ssize_t n = io::detail::sys.recv(c.fd, &first, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+    return n > 0 && c.encrypted;  // TLS sends tickets and the like after the handshake
+}
+
+pooled_connection connection_pool::open(const url& to, clock::time_point deadline) {
+    if (with_.connect_timeout.count() > 0) deadline = std::min(deadline, deadline_in(with_.connect_timeout));
+    pooled_connection made;
+    socket plain = connect(to, deadline);
+    made.fd = plain.native_handle();
+    made.encrypted = to.scheme() == "https";
+    made.stream = made.encrypted ? secure(std::move(plain), to, deadline) : any_stream(std::move(plain));
+    return made;
+}
+
+namespace {
+
+/// Calls what knows nothing of deadlines; its end by the deadline is told as that of other operations.
+template <class F>
+auto by_deadline(clock::time_point deadline, const char* operation, F f) {
+    const timeout limit(std::chrono::nanoseconds(copse::detail::length_until(deadline)));
+    try {
+        return f();
+    } catch (const timeout_expired& e) {
+        if (!limit.threw(e)) throw;
+    }
+    throw timed_out(std::make_error_code(std::errc::timed_out), operation, 0);
+}
+
+}  // namespace
+
+socket connection_pool::connect(const url& to, clock::time_point deadline) const {
+    if (with_.connect) return by_deadline(deadline, "client_options::connect", [&] { return with_.connect(to); });
+    socket made = connect_until(to.host_and_port(), deadline);
+    made.set_option(no_delay(true));  // head and body leave together: there is nothing to wait for
+    return made;
+}
+
+any_stream connection_pool::secure(socket plain, const url& to, clock::time_point deadline) const {
+    return by_deadline(deadline, "TLS handshake", [&]() -> any_stream {
+        return with_.secure ? with_.secure(std::move(plain), to.host()) : secure_by_default(std::move(plain), to.host());
+    });
+}
+
+void connection_pool::keep(origin_map::iterator of, pooled_connection c) noexcept {
+    if (retired_ || with_.max_idle == 0 || with_.idle_time.count() <= 0) return;
+    try {
+        c.kept_since = clock::now();
+        of->second.kept.push_back(std::move(c));
+        if (++kept_ > with_.max_idle) drop_first(longest_kept());
+        begin_sweeping();
+    } catch (...) {
+        // No memory to keep it: it is closed. Without the sweeper it is closed when it is next looked at.
+    }
+}
+
+void connection_pool::leave(origin_map::iterator of) noexcept {
+    --of->second.users;
+    of->second.free.release();
+    forget_if_unused(of);
+}
+
+void connection_pool::forget_if_unused(origin_map::iterator of) noexcept {
+    if (of->second.users == 0 && of->second.kept.empty()) origins_.erase(of);
+}
+
+connection_pool::origin_map::iterator connection_pool::longest_kept() noexcept {
+    auto oldest = origins_.end();
+    for (auto it = origins_.begin(); it != origins_.end(); ++it) {
+        if (it->second.kept.empty()) continue;
+        if (oldest == origins_.end() || it->second.kept.front().kept_since < oldest->second.kept.front().kept_since) oldest = it;
+    }
+    return oldest;
+}
+
+void connection_pool::drop_first(origin_map::iterator of) noexcept {
+    of->second.kept.pop_front();
+    --kept_;
+    forget_if_unused(of);
+}
+
+void connection_pool::close_kept() noexcept {
+    while (kept_ != 0) drop_first(longest_kept());
+}
+
+void connection_pool::retire() noexcept {
+    retired_ = true;
+    close_kept();
+    if (!sweeper_.empty()) sweeper_.request_kill();
+}
+
+/// Returns: when the next one will have been kept too long; the beginning of time if none is kept.
+clock::time_point connection_pool::close_old() noexcept {
+    while (kept_ != 0) {
+        const auto of = longest_kept();
+        const clock::time_point until = of->second.kept.front().kept_since + std::min<std::chrono::nanoseconds>(with_.idle_time, std::chrono::hours(24));
+        if (until > clock::now()) return until;
+        drop_first(of);
+    }
+    return {};
+}
+
+void connection_pool::begin_sweeping() {
+    if (!sweeper_.empty() && !sweeper_.ready()) return;
+    sweeper_ = spawn(spawn_options{.name = "http::client, closing what was kept"}, [weak = weak_from_this()] {
+        for (;;) {
+            clock::time_point next{};
+            if (const auto pool = weak.lock()) next = pool->close_old();
+            if (next == clock::time_point()) return;
+            sleep_until(next);
+        }
+    });
+}
+
+}  // namespace copse::io::http::detail

@@ -1,0 +1,115 @@
+// The connections of a client: some in use, some kept for the next request to the same origin.
+//
+// Invariants:
+//   - An origin has one permit for each connection that may be in use. Whoever has a permit takes a kept connection before
+//     making one, so that never more than `max_connections_per_origin` are open.
+//   - An origin is forgotten when nobody uses or waits for it and nothing of it is kept.
+//   - The fiber that closes what was kept too long runs while something is kept, and refers to the pool only when awake.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include <copse/clock.hpp>
+#include <copse/fiber.hpp>
+#include <copse/io/any_stream.hpp>
+#include <copse/io/http/client.hpp>
+#include <copse/semaphore.hpp>
+
+namespace copse::io::http::detail {
+
+/// Saturates where the clock ends.
+inline clock::time_point deadline_in(std::chrono::nanoseconds length) {
+    return clock::time_point(std::chrono::nanoseconds(io::detail::limit::within(length).deadline()));
+}
+inline constexpr clock::time_point no_deadline = clock::time_point(std::chrono::nanoseconds(copse::detail::never));
+
+struct pooled_connection {
+    any_stream stream;
+    int fd = -1;             // of the socket below: to look whether the server has gone
+    bool encrypted = false;  // what waits there need not be a part of a response
+    clock::time_point kept_since{};
+};
+
+class connection_pool : public std::enable_shared_from_this<connection_pool> {
+    struct origin {
+        explicit origin(std::ptrdiff_t places) : free(places) {}
+
+        semaphore free;
+        std::size_t users = 0;  // leases, and fibers that wait for one
+        std::deque<pooled_connection> kept;  // the one used last at the end
+    };
+    using origin_map = std::map<std::string, origin, std::less<>>;
+
+public:
+    /// A connection in use. Closed at the end, unless it was given back.
+    class lease {
+    public:
+        lease() noexcept = default;
+        lease(lease&& other) noexcept;
+        lease& operator=(lease&& other) noexcept;
+        ~lease() { end(); }
+
+        pooled_connection* operator->() noexcept { return &held_; }
+        bool reused() const noexcept { return reused_; }
+
+        /// To the pool, for the next request.
+        void give_back() noexcept;
+        /// Closes it, and lets the next request in.
+        void end() noexcept;
+
+    private:
+        friend class connection_pool;
+        lease(std::shared_ptr<connection_pool> pool, origin_map::iterator of) noexcept;
+
+        std::shared_ptr<connection_pool> pool_;
+        origin_map::iterator of_{};
+        pooled_connection held_;
+        bool reused_ = false;
+    };
+
+    explicit connection_pool(const client_options& with) : with_(with) {}
+    connection_pool(const connection_pool&) = delete;
+    connection_pool& operator=(const connection_pool&) = delete;
+    ~connection_pool() { close_kept(); }
+
+    /// Parks:   until there is a place and a connection in it.
+    lease take(const url& to, clock::time_point deadline, bool fresh);
+    void close_kept() noexcept;
+    /// Nothing is kept any more.
+    void retire() noexcept;
+
+    std::size_t kept() const noexcept { return kept_; }
+    std::uint64_t opened() const noexcept { return opened_; }
+
+private:
+    pooled_connection open(const url& to, clock::time_point deadline);
+    socket connect(const url& to, clock::time_point deadline) const;
+    any_stream secure(socket plain, const url& to, clock::time_point deadline) const;
+
+    static bool is_alive(const pooled_connection& c) noexcept;
+    void keep(origin_map::iterator of, pooled_connection c) noexcept;
+    void leave(origin_map::iterator of) noexcept;
+    void forget_if_unused(origin_map::iterator of) noexcept;
+    origin_map::iterator longest_kept() noexcept;
+    void drop_first(origin_map::iterator of) noexcept;
+    clock::time_point close_old() noexcept;
+    void begin_sweeping();
+
+    const client_options with_;
+    const std::thread::id home_ = std::this_thread::get_id();
+    origin_map origins_;
+    std::size_t kept_ = 0;
+    std::uint64_t opened_ = 0;
+    bool retired_ = false;
+    any_fiber sweeper_;
+};
+
+}  // namespace copse::io::http::detail

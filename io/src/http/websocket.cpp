@@ -1,0 +1,213 @@
+// What goes before the first frame, and the checks of what callers give.
+#include <copse/io/http/websocket.hpp>
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+#include <copse/io/error.hpp>
+#include <copse/io/http/server.hpp>
+#include <copse/io/http/url.hpp>
+#include <copse/io/socket.hpp>
+#include <copse/io/socket_option.hpp>
+#include <copse/timeout.hpp>
+
+#include "http/connection_pool.hpp"
+#include "http/secure_default.hpp"
+#include "http/told_of.hpp"
+#include "http/utf8.hpp"
+#include "http/websocket_state.hpp"
+
+namespace copse::io::http {
+
+namespace {
+
+using detail::websocket_state;
+
+clock::time_point point(io::detail::limit within) {
+    return clock::time_point(std::chrono::nanoseconds(within.deadline()));
+}
+
+clock::time_point point_after(std::chrono::nanoseconds length) {
+    return length.count() > 0 ? detail::deadline_in(length) : detail::no_deadline;
+}
+
+void check(const websocket_options& with) {
+    for (const field f : with.headers) {
+        std::string name(f.name);
+        std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+        if (name == "connection" || name == "upgrade" || name == "host" || name.starts_with("sec-websocket-")) {
+            throw std::invalid_argument("http::websocket writes the header " + std::string(f.name) + " itself");
+        }
+    }
+    for (const std::string& protocol : with.subprotocols) {
+        if (!is_token(protocol)) throw std::invalid_argument("http::websocket: a subprotocol must be a token");
+    }
+}
+
+any_stream connected(const url& to, const websocket_options& with, clock::time_point deadline) {
+    socket plain = connect_until(to.host_and_port(), deadline);
+    plain.set_option(no_delay(true));
+    if (to.scheme() == "ws") return any_stream(std::move(plain));
+    const timeout limit(std::chrono::nanoseconds(copse::detail::length_until(deadline)));
+    try {
+        return with.secure ? with.secure(std::move(plain), to.host()) : detail::secure_by_default(std::move(plain), to.host());
+    } catch (const timeout_expired& e) {
+        if (!limit.threw(e)) throw;
+    }
+    throw timed_out(std::make_error_code(std::errc::timed_out), "TLS handshake", 0);
+}
+
+/// Whether the page that a browser shows may connect to what it asks for (HT16).
+bool is_allowed(const request& asked, const websocket_options& with) {
+    const std::size_t origins = asked.headers.count("Origin");
+    if (origins == 0) return true;  // no browser
+    if (origins > 1) return false;
+    const std::string_view origin = *asked.headers.find("Origin");
+    const auto& allowed = with.allowed_origins;
+    if (std::find(allowed.begin(), allowed.end(), "*") != allowed.end()) return true;
+    try {
+        const url from = url::parse(origin);  // "null" is none
+        if (allowed.empty()) return same_word(from.authority(), asked.headers.get("Host"));
+        return std::any_of(allowed.begin(), allowed.end(),
+                           [&from](const std::string& one) { return url::parse(one).same_origin(from); });
+    } catch (const bad_url&) {
+        return false;
+    }
+}
+
+/// Our own list must hold what can be compared: a mistake in it is not the client's.
+void check_origins(const websocket_options& with) {
+    for (const std::string& one : with.allowed_origins) {
+        if (one != "*") static_cast<void>(url::parse(one));
+    }
+}
+
+/// 16 bytes in base64, which Beast does not look at.
+bool has_key(const request& asked) {
+    const std::string_view key = asked.headers.get("Sec-WebSocket-Key");
+    const auto is_letter = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
+    };
+    return asked.headers.count("Sec-WebSocket-Key") == 1 && key.size() == 24 && key.ends_with("==") &&
+        std::all_of(key.begin(), key.end() - 2, is_letter);
+}
+
+/// The fields of the answer that Beast has made, but for the one that the server adds itself.
+fields fields_of(std::string_view answer) {
+    fields made;
+    answer.remove_prefix(answer.find("\r\n") + 2);
+    while (!answer.starts_with("\r\n")) {
+        const std::string_view line = answer.substr(0, answer.find("\r\n"));
+        const auto colon = line.find(':');
+        if (!same_word(line.substr(0, colon), "Connection")) made.add(line.substr(0, colon), line.substr(colon + 1));
+        answer.remove_prefix(line.size() + 2);
+    }
+    return made;
+}
+
+response refusal(int status) {
+    response r = text(std::string(reason_phrase(status)) + "\n", status);
+    if (status == 426) {
+        r.headers.add("Upgrade", "websocket");
+        r.headers.add("Sec-WebSocket-Version", "13");
+    }
+    return r;
+}
+
+int status_of_refusal(const request& asked) {
+    const bool other_version =
+        asked.headers.has_word("Upgrade", "websocket") && asked.headers.get("Sec-WebSocket-Version") != "13";
+    return !asked.headers.has_word("Upgrade", "websocket") || other_version ? 426 : 400;
+}
+
+std::string serialised(const response& r) {
+    return "HTTP/1.1 " + std::to_string(r.status) + " " + std::string(reason_phrase(r.status)) + "\r\n" +
+        std::string(r.headers.lines()) + "Connection: close\r\nContent-Length: " + std::to_string(r.body.size()) + "\r\n\r\n" +
+        r.body;
+}
+
+[[noreturn]] void refuse(int status) {
+    throw error(errc::upgrade_refused, status == 403 ? "the origin is not allowed" : "the request asks for it in a wrong way");
+}
+
+void check_goodbye(std::uint16_t code, std::string_view reason) {
+    const bool sendable = (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1013) || (code >= 3000 && code <= 4999);
+    if (!sendable) throw std::invalid_argument("websocket::close: the code " + std::to_string(code) + " must not be sent");
+    if (reason.size() > 123) throw std::invalid_argument("websocket::close: the reason is longer than 123 bytes");
+    if (!detail::is_utf8(reason)) throw std::invalid_argument("websocket::close: the reason is not UTF-8");
+}
+
+}  // namespace
+
+websocket::websocket(std::unique_ptr<websocket_state> state) noexcept : state_(std::move(state)) {}
+websocket::websocket(websocket&&) noexcept = default;
+websocket& websocket::operator=(websocket&&) noexcept = default;
+websocket::~websocket() = default;
+
+websocket websocket::connect_by(std::string_view text, const websocket_options& with,
+                                std::optional<io::detail::limit> within) {
+    check(with);
+    const url to = url::parse(text);
+    if (to.scheme() != "ws" && to.scheme() != "wss") throw bad_url("http::websocket knows ws and wss only: " + to.printable());
+    const clock::time_point deadline = within ? point(*within) : point_after(with.handshake_timeout);
+    return detail::told_of("GET", to, [&] {
+        auto state = std::make_unique<websocket_state>(connected(to, with, deadline), std::string_view(), with);
+        state->ask(to.authority(), to.target(), deadline);
+        return websocket(std::move(state));
+    });
+}
+
+websocket websocket::accept(exchange& asked, const websocket_options& with) {
+    check(with);
+    check_origins(with);
+    auto state = std::make_unique<websocket_state>(any_stream(), std::string_view(), with);
+    const bool allowed = is_allowed(asked.request(), with);
+    if (!allowed || !has_key(asked.request()) || !state->answer(asked.request())) {
+        const int status = allowed ? status_of_refusal(asked.request()) : 403;
+        asked.respond(refusal(status));
+        refuse(status);
+    }
+    state->open(asked.upgrade(fields_of(state->engine().outbox())));
+    return websocket(std::move(state));
+}
+
+websocket websocket::accept(any_stream over, const request& asked, std::string_view received_ahead,
+                            const websocket_options& with) {
+    check(with);
+    check_origins(with);
+    auto state = std::make_unique<websocket_state>(std::move(over), received_ahead, with);
+    const bool allowed = is_allowed(asked, with);
+    const bool accepted = allowed && has_key(asked) && state->answer(asked);
+    const int status = accepted ? 101 : allowed ? status_of_refusal(asked) : 403;
+    if (!accepted) state->engine().outbox() = serialised(refusal(status));
+    state->flush(point_after(with.handshake_timeout));
+    if (!accepted) refuse(status);
+    return websocket(std::move(state));
+}
+
+std::optional<websocket::message> websocket::receive_by(io::detail::limit within) { return state_->receive(point(within)); }
+
+void websocket::send_by(std::string_view data, bool as_text, io::detail::limit within) {
+    if (as_text && !detail::is_utf8(data)) throw std::invalid_argument("websocket::send_text: the text is not UTF-8");
+    state_->send(data, as_text, point(within));
+}
+
+void websocket::ping(std::string_view payload) {
+    if (payload.size() > 125) throw std::invalid_argument("websocket::ping: the payload is longer than 125 bytes");
+    state_->ping(payload);
+}
+
+bool websocket::close_by(std::uint16_t code, std::string_view reason, std::optional<io::detail::limit> within) {
+    check_goodbye(code, reason);
+    return state_->close(code, reason, within ? point(*within) : point_after(state_->options().close_timeout));
+}
+
+void websocket::abort() noexcept { state_->abort(); }
+bool websocket::is_open() const noexcept { return state_->is_open(); }
+std::uint16_t websocket::close_code() const noexcept { return state_->engine().close_code(); }
+const std::string& websocket::close_reason() const noexcept { return state_->engine().close_reason(); }
+const std::string& websocket::subprotocol() const noexcept { return state_->engine().subprotocol(); }
+bool websocket::is_compressed() const noexcept { return state_->engine().is_compressed(); }
+
+}  // namespace copse::io::http
