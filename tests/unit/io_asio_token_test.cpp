@@ -105,7 +105,8 @@ TEST_F(asio_token, ReturnsWhatComesAfterTheError) {
     at_once<void(error_code)>(io::use_fiber, error_code());
     EXPECT_EQ(at_once<void(int)>(io::use_fiber, 1), 1);
     EXPECT_EQ(at_once<void(error_code, std::string)>(io::use_fiber, error_code(), std::string("two")), "two");
-    EXPECT_EQ((at_once<void(int, std::string)>(io::use_fiber, 1, std::string("two"))), std::tuple(1, std::string("two")));
+    EXPECT_EQ((at_once<void(int, std::string)>(io::use_fiber, 1, std::string("two"))),
+              std::tuple(1, std::string("two")));
     EXPECT_EQ((at_once<void(error_code, int, char)>(io::use_fiber, error_code(), 1, 'b')), std::tuple(1, 'b'));
     EXPECT_EQ((at_once<void(std::exception_ptr, int)>(io::use_fiber, nullptr, 5)), 5);
     const int seven = 7;
@@ -129,7 +130,8 @@ TEST_F(asio_token, ThrowsTheError) {
         EXPECT_EQ(e.code(), refused);
     }
     EXPECT_EQ(what_is_thrown_by([] {
-                  at_once<void(std::exception_ptr)>(io::use_fiber, std::make_exception_ptr(std::runtime_error("inner")));
+                  at_once<void(std::exception_ptr)>(io::use_fiber,
+                                                    std::make_exception_ptr(std::runtime_error("inner")));
               }),
               "inner");
 }
@@ -227,7 +229,8 @@ TEST_F(asio_token, DroppedOperationsAreTold) {
 
     std::optional<io::asio_context> context(std::in_place);
     asio::steady_timer timer(*context, 1h);
-    auto asleep = copse::spawn([&] { operation<void(error_code)>([&](auto handler) { timer.async_wait(std::move(handler)); }); });
+    auto asleep =
+        copse::spawn([&] { operation<void(error_code)>([&](auto handler) { timer.async_wait(std::move(handler)); }); });
     auto posted = copse::spawn([&] { asio::post(*context, io::use_fiber); });
     copse::yield();
     timer.cancel();

@@ -233,7 +233,10 @@ TEST_F(boost_fibers, NeitherKindStarvesTheOther) {
             stop = true;
         });
         fibers::fiber spinner([&] {
-            for (; !stop; ++rounds) boost::this_fiber::yield();
+            while (!stop) {
+                ++rounds;
+                boost::this_fiber::yield();
+            }
         });
         spinner.join();
         EXPECT_TRUE(stop);
@@ -250,11 +253,12 @@ TEST_F(boost_fibers, ManyServeAnEcho) {
         all.emplace_back([&] {
             std::vector<fibers::fiber> handlers;
             for (int i = 0; i < clients; ++i) {
-                handlers.emplace_back([&, client = boost_fiber::call([&]() -> io::socket { return listener.accept(); })]() mutable {
-                    for (std::string text; !(text = received(client)).empty();)
-                        boost_fiber::call([&] { client.send_all(as_bytes(text)); });
-                    ++served;
-                });
+                handlers.emplace_back(
+                    [&, client = boost_fiber::call([&]() -> io::socket { return listener.accept(); })]() mutable {
+                        for (std::string text; !(text = received(client)).empty();)
+                            boost_fiber::call([&] { client.send_all(as_bytes(text)); });
+                        ++served;
+                    });
             }
             for (auto& handler : handlers) handler.join();
         });

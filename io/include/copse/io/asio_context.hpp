@@ -20,7 +20,8 @@
 #include <copse/io/detail/guest_loop.hpp>
 
 #if !defined(BOOST_ASIO_HAS_EPOLL) || defined(BOOST_ASIO_HAS_IO_URING_AS_DEFAULT)
-#error "copse::io::asio_context needs Asio's epoll reactor: define neither BOOST_ASIO_DISABLE_EPOLL nor its io_uring default"
+#error \
+    "copse::io::asio_context needs Asio's epoll reactor: define neither BOOST_ASIO_DISABLE_EPOLL nor its io_uring default"
 #endif
 
 #include <boost/asio/detail/epoll_reactor.hpp>
@@ -75,8 +76,8 @@ public:
     /// next post on any thread interrupts the reactor, which makes its descriptor readable.
     /// Returns: false if there is something to be run.
     bool fall_asleep() noexcept {
-        const boost::asio::detail::conditionally_enabled_mutex::scoped_lock held(
-            scheduler_.*member(asio_private::mutex()));
+        const boost::asio::detail::conditionally_enabled_mutex::scoped_lock held(scheduler_.*
+                                                                                 member(asio_private::mutex()));
         const boost::asio::detail::scheduler_operation* const task =
             &(scheduler_.*member(asio_private::task_operation()));
         if ((scheduler_.*member(asio_private::op_queue())).front() != task) return false;

@@ -43,7 +43,7 @@ namespace detail {
 
 /// What was asked for beside the operation.
 struct token_wishes {
-    boost::system::error_code* code = nullptr;       // set, and not thrown
+    boost::system::error_code* code = nullptr;  // set, and not thrown
     const void* canceller = nullptr;
     void (*cancel)(const void* canceller) = nullptr;  // null: by the cancellation slot
     if_interrupted then = if_interrupted::cancel;
@@ -107,7 +107,8 @@ public:
         using default_completion_token_type = use_fiber_t;
         template <class Other>
             requires(!std::is_same_v<Other, executor_with_default> && std::is_convertible_v<const Other&, Executor>)
-        executor_with_default(const Other& other) noexcept : Executor(other) {}
+        executor_with_default(const Other& other)
+        noexcept : Executor(other) {}
     };
     template <class T>
     using as_default_on_t =
