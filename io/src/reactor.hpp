@@ -44,6 +44,13 @@ struct interest : watch {
     copse::detail::wait* of = nullptr;
 };
 
+/// An event loop of another library on this thread.
+struct guest : copse::detail::wait_link {
+    int fd = -1;                                    // readable when it has something to do
+    void (*called)(guest&) noexcept = nullptr;      // it has become readable. Must not switch
+    bool (*busy)(const guest&) noexcept = nullptr;  // it is waited for: while it is, nothing is a deadlock
+};
+
 class reactor {
 public:
     /// Of a thread that has none use here().
@@ -102,11 +109,17 @@ public:
     /// The number is about to change hands: fails the waiters, forgets everything.
     void closing(entry& e) noexcept;
 
+    /// Watches the descriptor of another event loop. Edges are told; `remind` has what is readable told again.
+    /// Throws:  std::system_error.
+    void add(guest& g);
+    void remove(guest& g) noexcept;
+    void remind(guest& g) noexcept;
+
     // Of the driver.
     void wait(std::int64_t deadline) noexcept;
     bool poll() noexcept;  // whether there was anything
     void wake() noexcept;
-    std::size_t watching() const noexcept { return watching_; }
+    std::size_t watching() const noexcept { return watching_ + (guests_.empty() || !has_busy_guest() ? 0 : 1); }
     void abandon_in_child() noexcept;
 
 private:
@@ -144,6 +157,11 @@ private:
     int look_by_milliseconds(std::int64_t left) noexcept;
     void rebuild(int error) noexcept;
     void rejoin(entry& e) noexcept;
+    int join(guest& g) noexcept;
+    void rejoin_guests() noexcept;
+    void call_guest(int fd) noexcept;
+    bool has_busy_guest() const noexcept;
+    void dismiss_guests() noexcept;
 
     static constexpr unsigned full_budget = 129;  // the operation that finds it spent rests first
 
@@ -151,6 +169,7 @@ private:
     entry_table table_;
     unsigned budget_ = full_budget;
     std::size_t watching_ = 0;
+    copse::detail::ring<guest> guests_;
     int epoll_ = -1;
     std::atomic<int> wakeup_{-1};     // an eventfd; its number is lower than epoll's, so closefrom() takes both or none
     std::atomic<bool> woken_{false};  // it has been written to, and the event not seen yet

@@ -35,6 +35,14 @@ inline std::uint64_t tag_of(const entry& e) noexcept {
 /// Of the descriptor that wakes: no entry has the number -1.
 inline constexpr std::uint64_t wakeup_tag = ~std::uint64_t{0};
 
+/// Of other event loops: a generation that no entry lives to see, except with the wakeup tag's number.
+inline constexpr std::uint32_t guest_generation = ~std::uint32_t{0};
+
+inline epoll_event guest_event(const guest& g) noexcept {
+    return {EPOLLIN | static_cast<std::uint32_t>(EPOLLET),
+            {.u64 = (static_cast<std::uint64_t>(guest_generation) << 32) | static_cast<std::uint32_t>(g.fd)}};
+}
+
 /// How many events one look may bring; the others come with the next look.
 inline constexpr int events_at_once = 512;
 

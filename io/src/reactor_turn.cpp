@@ -77,6 +77,7 @@ reactor::reactor(std::uint64_t serial) : serial_(serial), events_(std::make_uniq
 
 reactor::~reactor() {
     if (home.now == this) home = {};
+    dismiss_guests();
     if (epoll_ >= 0) sys.close(epoll_);
     if (wakeup_ >= 0) sys.close(wakeup_);
 }
@@ -121,6 +122,7 @@ void reactor::open() {
     epoll_ = fresh;
     woken_ = false;
     table_.for_each([this](entry& e) { rejoin(e); });
+    rejoin_guests();
 }
 
 // Whether epoll and eventfd are still those that open() made. Touches no event.
@@ -149,7 +151,7 @@ void reactor::rejoin(entry& e) noexcept {
 void reactor::wait(std::int64_t deadline) noexcept { take(look(deadline)); }
 
 bool reactor::poll() noexcept {
-    if (watching_ == 0) return false;
+    if (watching() == 0) return false;
     const int n = sys.epoll_wait(epoll_, events_->at, events_at_once, 0);
     take(n);
     return n > 0;
@@ -196,6 +198,10 @@ void reactor::harvest(int n) noexcept {
         const epoll_event& event = events_->at[i];
         if (event.data.u64 == wakeup_tag) {
             woken_.exchange(false, std::memory_order_acq_rel);
+            continue;
+        }
+        if (event.data.u64 >> 32 == guest_generation) {
+            call_guest(static_cast<int>(static_cast<std::uint32_t>(event.data.u64)));
             continue;
         }
         entry* e = table_.find(static_cast<int>(static_cast<std::uint32_t>(event.data.u64)));
@@ -262,6 +268,7 @@ void reactor::abandon_in_child() noexcept {
     epoll_ = -1;
     wakeup_ = -1;
     ++forks_;
+    dismiss_guests();  // what is behind their descriptors is the parent's too
     table_.for_each([](entry& e) {
         e.registered = registration::none;
         e.ready = e.armed = 0;

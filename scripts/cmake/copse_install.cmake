@@ -62,6 +62,12 @@ foreach(room IN ITEMS fibers io)
     install(FILES ${PROJECT_BINARY_DIR}/package/copse-${room}.pc DESTINATION ${pkgconfig_dir})
 endforeach()
 
+get_property(bridges GLOBAL PROPERTY COPSE_BRIDGES)
+foreach(bridge IN LISTS bridges)
+    install(TARGETS copse_${bridge} EXPORT copse-${bridge})
+    install(EXPORT copse-${bridge} FILE copse-${bridge}-targets.cmake NAMESPACE copse:: DESTINATION ${package_dir})
+endforeach()
+
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/copse-config.cmake.in
     ${PROJECT_BINARY_DIR}/package/copse-config.cmake INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/package/copse-config-version.cmake

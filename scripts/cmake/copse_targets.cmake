@@ -39,9 +39,16 @@ function(copse_room room)
         SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 endfunction()
 
-# The library a program needs: copse::io if it includes anything of that room, else copse::fibers alone.
+# The library a program needs: a bridge if it includes that, copse::io if it includes anything of that room, else copse::fibers
+# alone.
 function(copse_room_of source result)
     get_filename_component(name ${source} NAME)
+    file(STRINGS ${source} bridge REGEX "^[ \t]*#[ \t]*include[ \t]*<copse/io/(asio_|boost_fiber)" LIMIT_COUNT 1)
+    if(bridge)
+        string(REGEX MATCH "asio|boost_fiber" bridge "${bridge}")
+        set(${result} copse::${bridge} PARENT_SCOPE)
+        return()
+    endif()
     file(STRINGS ${source} io_lines REGEX "^[ \t]*#[ \t]*include[ \t]*<copse/io[./]" LIMIT_COUNT 1)
     if(io_lines OR name MATCHES "^io_")
         set(${result} copse::io PARENT_SCOPE)

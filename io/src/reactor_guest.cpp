@@ -1,0 +1,56 @@
+// Event loops of other libraries, whose descriptors this thread's epoll watches.
+#include <cerrno>
+
+#include "failure.hpp"
+#include "reactor.hpp"
+#include "reactor_events.hpp"
+#include "system_calls.hpp"
+
+namespace copse::io::detail {
+
+void reactor::add(guest& g) {
+    drive();
+    if (epoll_ < 0) open();
+    if (const int error = join(g); error != 0) fail(error, "epoll_ctl for an event loop", g.fd);
+    guests_.push_back(g);
+}
+
+void reactor::remove(guest& g) noexcept {
+    g.unlink();
+    if (epoll_ >= 0) sys.epoll_ctl(epoll_, EPOLL_CTL_DEL, g.fd, nullptr);
+}
+
+// Changing a registration makes epoll look again, and tell what it has told before.
+void reactor::remind(guest& g) noexcept {
+    epoll_event event = guest_event(g);
+    if (epoll_ >= 0) sys.epoll_ctl(epoll_, EPOLL_CTL_MOD, g.fd, &event);
+}
+
+int reactor::join(guest& g) noexcept {
+    epoll_event event = guest_event(g);
+    return sys.epoll_ctl(epoll_, EPOLL_CTL_ADD, g.fd, &event) == 0 ? 0 : errno;
+}
+
+// Epoll is new. What cannot be registered is heard of no more: its owner has closed it.
+void reactor::rejoin_guests() noexcept {
+    for (std::size_t n = guests_.size(); n > 0; --n) {
+        guest& g = *guests_.front();
+        g.unlink();
+        if (join(g) == 0) guests_.push_back(g);
+    }
+}
+
+void reactor::call_guest(int fd) noexcept {
+    guest* const g = guests_.find([fd](const guest& each) { return each.fd == fd; });
+    if (g != nullptr) g->called(*g);
+}
+
+bool reactor::has_busy_guest() const noexcept {
+    return guests_.find([](const guest& g) { return g.busy(g); }) != nullptr;
+}
+
+void reactor::dismiss_guests() noexcept {
+    while (guest* g = guests_.front()) g->unlink();
+}
+
+}  // namespace copse::io::detail
