@@ -3,6 +3,7 @@
 #include "at_end.hpp"
 #include "exceptions.hpp"
 #include "io_leak_check.hpp"
+#include "open_file.hpp"
 #include "scripted_stream.hpp"
 #include "system_calls.hpp"
 
@@ -13,13 +14,14 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <barrier>
 #include <cerrno>
 #include <condition_variable>
 #include <filesystem>
 #include <limits>
 #include <mutex>
 #include <stdexcept>
-#include <thread>
+#include <vector>
 
 using namespace std::chrono_literals;
 using namespace copse_test;
@@ -109,7 +111,7 @@ protected:
     ~IoFile() override { fs::remove_all(directory); }
 
     void TearDown() override {
-        disk_gate.set(true);
+        until_idle();
         io::detail::sys = io::detail::real_system_calls;
         io_leak_check::TearDown();
     }
@@ -124,6 +126,15 @@ protected:
         text.resize(f.read_at(0, writable_bytes(text)));
         return text;
     }
+    // Until all calls of the disk have ended, also those that were left behind: its threads are all here at once.
+    static void until_idle() {
+        disk_gate.set(true);
+        std::barrier<> all(4);
+        std::vector<copse::fiber<void>> threads;
+        for (int i = 0; i < 4; ++i)
+            threads.push_back(copse::spawn([&] { io::detail::disk().apply([&] { all.arrive_and_wait(); }); }));
+        copse::join_all(threads);
+    }
     // Until `n` calls have reached the disk.
     static void reached(int n) {
         while (begun < n) copse::sleep(1ms);
@@ -131,12 +142,6 @@ protected:
 
     fs::path directory;
 };
-
-// The disk has nothing to do any more: its calls are in order, and there are four threads.
-void until_closed(std::size_t descriptors) {
-    for (int i = 0; i < 5000 && open_descriptors() > descriptors; ++i) copse::sleep(1ms);
-    EXPECT_EQ(open_descriptors(), descriptors);
-}
 
 // ---- Opening
 
@@ -387,7 +392,8 @@ TEST_F(IoFile, AKilledReaderLeavesTheCallBehind) {
     EXPECT_EQ(f.read(writable_bytes(text)), 3U);
     EXPECT_EQ(text, "abc") << "nothing was taken";
     f.close();
-    until_closed(descriptors - 1);
+    until_idle();
+    EXPECT_EQ(open_descriptors(), descriptors - 1);
 }
 
 TEST_F(IoFile, AKilledWriterIsWrittenNevertheless) {
@@ -401,8 +407,7 @@ TEST_F(IoFile, AKilledWriterIsWrittenNevertheless) {
     writing.kill();
     EXPECT_EQ(f.position(), 0U);
     EXPECT_EQ(all_of(f), "......");
-    disk_gate.set(true);
-    for (int i = 0; i < 5000 && all_of(f) != "abc..."; ++i) copse::sleep(1ms);
+    until_idle();
     EXPECT_EQ(all_of(f), "abc...");
 }
 
@@ -473,7 +478,8 @@ TEST_F(IoFile, CloseLetsRunningCallsEnd) {
     disk_gate.set(true);
     EXPECT_EQ(reading.get(), "abc");
     EXPECT_EQ(behind.get(), std::errc::bad_file_descriptor);
-    until_closed(descriptors - 1);
+    until_idle();
+    EXPECT_EQ(open_descriptors(), descriptors - 1);
 }
 
 TEST_F(IoFile, AnOpenThatIsKilledLeavesNoDescriptor) {
@@ -484,7 +490,8 @@ TEST_F(IoFile, AnOpenThatIsKilledLeavesNoDescriptor) {
         copse::yield();
         opening.kill();
     }
-    until_closed(descriptors);
+    until_idle();
+    EXPECT_EQ(open_descriptors(), descriptors);
 }
 
 // ---- Whole files
