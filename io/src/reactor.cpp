@@ -68,12 +68,21 @@ struct reactor::common_wait : copse::detail::wait {
     common_wait(const char* operation, std::span<interest> wanted, reactor& r) noexcept
         : wait(operation, wanted.data(), copse::detail::gain::something), all(wanted), counted_by(r) {
         undo = [](wait& w) noexcept { static_cast<common_wait&>(w).leave(); };
-        for (interest& i : all) i.of = this;
+        for (interest& i : all) i.told = false;
     }
     ~common_wait() { leave(); }
 
-    void count() noexcept {
-        if (!std::exchange(counted, true)) ++counted_by.watching_;
+    /// False if something has happened already. From here on, not before, it may be completed, and has to be parked on.
+    bool open() noexcept {
+        bool linked = false;
+        for (const interest& i : all) {
+            if (i.told) return false;
+            linked = linked || i.linked();
+        }
+        for (interest& i : all) i.of = this;
+        counted = linked;
+        if (counted) ++counted_by.watching_;
+        return true;
     }
     void leave() noexcept {
         for (interest& i : all) {
@@ -91,8 +100,9 @@ struct reactor::common_wait : copse::detail::wait {
 interest::interest(int number, std::uint32_t wanted) noexcept
     : watch(
           [](watch& w) noexcept {
-              auto* parked = static_cast<interest&>(w).of;
-              if (parked != nullptr) copse::detail::complete(*parked, copse::detail::cause::satisfied);
+              auto& i = static_cast<interest&>(w);
+              i.told = true;
+              if (i.of != nullptr) copse::detail::complete(*i.of, copse::detail::cause::satisfied);
           },
           [](watch& w) noexcept {
               static_cast<interest&>(w).gone = true;
@@ -109,10 +119,9 @@ bool reactor::await_any(std::span<interest> all, limit& within, const char* oper
     const std::int64_t deadline = within.deadline();
     common_wait w(operation, all, *this);
     for (interest& i : all) {
-        if (i.fd < 0 || i.gone) continue;
-        if (!join(i, operation)) return true;
-        if (i.linked()) w.count();
+        if (i.fd >= 0 && !i.gone && !join(i, operation)) return true;
     }
+    if (!w.open()) return true;
     return copse::detail::park(w, deadline) != copse::detail::cause::timed_out;
 }
 

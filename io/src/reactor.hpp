@@ -39,9 +39,10 @@ struct interest : watch {
     /// `wanted`: events of epoll, whose bits are those of poll; 0: errors and the end only.
     interest(int number, std::uint32_t wanted) noexcept;
 
-    int fd;             // -1: passed over
-    bool gone = false;  // the number has changed hands since: not to be asked about any more
-    copse::detail::wait* of = nullptr;
+    int fd;                             // -1: passed over
+    bool gone = false;                  // the number has changed hands since: not to be asked about any more
+    bool told = false;                  // something has happened since await_any() began
+    copse::detail::wait* of = nullptr;  // while its fiber is parked
 };
 
 /// An event loop of another library on this thread.

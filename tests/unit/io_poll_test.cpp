@@ -412,6 +412,31 @@ TEST_F(IoPoll, Fault_FD10_EpollWithoutMemoryIsAnErrorAndNoMore) {
     EXPECT_EQ(io::poll(both), 1U);
 }
 
+// What happens to the descriptors while they are gathered makes nobody ready who is running.
+TEST_F(IoPoll, Fault_FD02_ClosedByAnotherThreadWhileItBegins) {
+    copse::virtual_time time;
+    auto [left, right] = tcp_pair();
+    static int closed;
+    static int calls;
+    closed = right.native_handle();
+    EXPECT_THROW(io::wait_readable_for(closed, 0s), io::timed_out);  // registered
+    pollfd twice[] = {{closed, POLLIN, 0}, {closed, POLLIN, 0}};
+    calls = 0;
+    sys.epoll_ctl = [](int epoll, int op, int fd, epoll_event* event) {
+        if (fd != closed || ++calls == 1) return ::epoll_ctl(epoll, op, fd, event);
+        return errno = op == EPOLL_CTL_MOD ? ENOENT : EBADF, -1;
+    };
+    EXPECT_EQ(io::poll(twice), 2U);
+    EXPECT_GE(calls, 3);
+    EXPECT_EQ(twice[0].revents, POLLNVAL);
+    sys = real_system_calls;
+    const auto before = time.elapsed();
+    copse::sleep(1h);
+    EXPECT_EQ(time.elapsed() - before, 1h);
+    EXPECT_EQ(watching(), 0U);
+    ::close(closed);  // the socket has been told that its number is somebody else's
+}
+
 TEST_F(IoPoll, AnInterruptedCallIsMadeAgain) {
     const foreign_pipe p;
     p.put();

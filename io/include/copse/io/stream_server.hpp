@@ -19,9 +19,9 @@
 namespace copse::io {
 
 struct stream_server_options {
-    std::string name = "server";  ///< of its fibers, for messages
-    std::size_t max_connections =
-        0;  ///< at most so many handlers at a time; 0: no limit. More clients wait in the backlog
+    std::string name = "server";      ///< of its fibers, for messages
+    std::size_t max_connections = 0;  ///< at most so many handlers at a time; 0: no limit. More clients wait in the
+                                      ///< kernel's backlog
     std::size_t max_per_address = 0;  ///< at most so many connections from one IP address at a time; 0: no limit. Those
                                       ///< beyond are closed at once. Unix names have no address and are not counted
     std::size_t stack_size = 0;       ///< of each handler; 0: `default_stack_size`
