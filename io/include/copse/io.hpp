@@ -1,4 +1,5 @@
-/// All of room 2: waiting for descriptors, sockets, servers, pipes, processes, signals.
+/// All of room 2: waiting for descriptors, sockets, servers, HTTP, pipes, processes, signals. Not the bridge to Boost.Asio,
+/// <copse/io/sync_stream.hpp>.
 #pragma once
 
 #include <copse/io/any_stream.hpp>
@@ -12,6 +13,10 @@
 #include <copse/io/endpoint.hpp>
 #include <copse/io/error.hpp>
 #include <copse/io/exit_status.hpp>
+#include <copse/io/http/error.hpp>
+#include <copse/io/http/fields.hpp>
+#include <copse/io/http/message.hpp>
+#include <copse/io/http/server.hpp>
 #include <copse/io/multicast.hpp>
 #include <copse/io/on_signal.hpp>
 #include <copse/io/pipe.hpp>
