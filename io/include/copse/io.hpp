@@ -15,6 +15,7 @@
 #include <copse/io/exit_status.hpp>
 #include <copse/io/http/error.hpp>
 #include <copse/io/http/fields.hpp>
+#include <copse/io/http/files.hpp>
 #include <copse/io/http/message.hpp>
 #include <copse/io/http/server.hpp>
 #include <copse/io/multicast.hpp>
