@@ -89,8 +89,9 @@ TEST_F(HttpPeers, CurlSendsBodies) {
     EXPECT_EQ(curl({"--data-binary", "@-", url("/echo")}, large), large) << "with a length, after 100 Continue";
     EXPECT_EQ(curl({"--upload-file", "-", url("/echo")}, large), large) << "in chunks, after 100 Continue";
     EXPECT_EQ(curl({"--header", "Expect:", "--upload-file", "-", url("/echo")}, large), large);
-    EXPECT_EQ(curl({"--write-out", "%{http_code}", "--output", "/dev/null", "--upload-file", "-", url("/refuse")}, large),
-              "403");
+    EXPECT_EQ(
+        curl({"--write-out", "%{http_code}", "--output", "/dev/null", "--upload-file", "-", url("/refuse")}, large),
+        "403");
 }
 
 TEST_F(HttpPeers, CurlsManyAtOnce) {

@@ -35,7 +35,8 @@ using IoSyncStream = io_leak_check;
 
 TEST_F(IoSyncStream, ReadsAndWritesSeveralBuffers) {
     auto [a, b] = io::socketpair();
-    const std::vector<asio::const_buffer> pieces = {asio::buffer("abc", 3), asio::const_buffer(), asio::buffer("defg", 4)};
+    const std::vector<asio::const_buffer> pieces = {asio::buffer("abc", 3), asio::const_buffer(),
+                                                    asio::buffer("defg", 4)};
     EXPECT_EQ(a.write_some(pieces), 7U);
     std::array<char, 2> first{};
     std::array<char, 3> second{};

@@ -192,11 +192,8 @@ void connection::refuse(const error& e) {
 }
 
 void connection::log(const http::request* asked, std::chrono::nanoseconds took) {
-    with_.access_log({.peer = peer_,
-                      .request = asked,
-                      .status = reply_.status(),
-                      .body_bytes = reply_.body_bytes(),
-                      .took = took});
+    with_.access_log(
+        {.peer = peer_, .request = asked, .status = reply_.status(), .body_bytes = reply_.body_bytes(), .took = took});
 }
 
 bool connection::goes_on() {

@@ -29,6 +29,7 @@ public:
     void respond(const response& r, limit within);
     void start(const response& head, std::optional<std::uint64_t> length);
     void write(std::string_view piece, limit within);
+    void write_file(int file, std::uint64_t offset, std::uint64_t count);
     void flush();
     void finish(const fields& trailers);
     /// 101 and these.
@@ -56,6 +57,8 @@ private:
     void write_start_line(const response& r);
     void write_fields(const response& r, std::optional<std::uint64_t> length);
     void end_head();
+    void count_written(std::uint64_t bytes);
+    void copy_file(int file, std::uint64_t offset, std::uint64_t count);
     void send(std::string_view body, std::string_view tail, limit within);
 
     wire& wire_;
