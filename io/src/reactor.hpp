@@ -45,11 +45,12 @@ struct interest : watch {
     copse::detail::wait* of = nullptr;  // while its fiber is parked
 };
 
-/// An event loop of another library on this thread.
+/// An event loop of another library on this thread. None of its functions may switch.
 struct guest : copse::detail::wait_link {
-    int fd = -1;                                    // readable when it has something to do
-    void (*called)(guest&) noexcept = nullptr;      // it has become readable. Must not switch
-    bool (*busy)(const guest&) noexcept = nullptr;  // it is waited for: while it is, nothing is a deadlock
+    int fd = -1;                                     // readable when it has something to do
+    void (*called)(guest&) noexcept = nullptr;       // it has become readable
+    bool (*posts)(const guest&) noexcept = nullptr;  // before the hub sleeps or looks: whether it has had a turn posted
+    bool (*busy)(const guest&) noexcept = nullptr;   // while it is waited for, nothing is a deadlock
 };
 
 class reactor {
@@ -114,13 +115,13 @@ public:
     /// Throws:  std::system_error.
     void add(guest& g);
     void remove(guest& g) noexcept;
-    void remind(guest& g) noexcept;
+    void remind(const guest& g) noexcept;
 
     // Of the driver.
     void wait(std::int64_t deadline) noexcept;
     bool poll() noexcept;  // whether there was anything
     void wake() noexcept;
-    std::size_t watching() const noexcept { return watching_ + (guests_.empty() || !has_busy_guest() ? 0 : 1); }
+    std::size_t watching() const noexcept { return watching_ + (has_busy_guest() ? 1 : 0); }
     void abandon_in_child() noexcept;
 
 private:
@@ -161,6 +162,7 @@ private:
     int join(guest& g) noexcept;
     void rejoin_guests() noexcept;
     void call_guest(int fd) noexcept;
+    bool guests_post() const noexcept;
     bool has_busy_guest() const noexcept;
     void dismiss_guests() noexcept;
 

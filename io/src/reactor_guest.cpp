@@ -21,7 +21,7 @@ void reactor::remove(guest& g) noexcept {
 }
 
 // Changing a registration makes epoll look again, and tell what it has told before.
-void reactor::remind(guest& g) noexcept {
+void reactor::remind(const guest& g) noexcept {
     epoll_event event = guest_event(g);
     if (epoll_ >= 0) sys.epoll_ctl(epoll_, EPOLL_CTL_MOD, g.fd, &event);
 }
@@ -45,8 +45,15 @@ void reactor::call_guest(int fd) noexcept {
     if (g != nullptr) g->called(*g);
 }
 
+bool reactor::guests_post() const noexcept {
+    bool posted = false;
+    guests_.for_each([&posted](const guest& g) { posted = g.posts(g) || posted; });
+    return posted;
+}
+
+// The hub asks this first, while a post costs no system call; with a deadline at hand it goes to sleep at once.
 bool reactor::has_busy_guest() const noexcept {
-    return guests_.find([](const guest& g) { return g.busy(g); }) != nullptr;
+    return guests_post() || guests_.find([](const guest& g) { return g.busy(g); }) != nullptr;
 }
 
 void reactor::dismiss_guests() noexcept {

@@ -148,13 +148,15 @@ void reactor::rejoin(entry& e) noexcept {
 }
 
 // Step 5: the hub has nothing ready.
-void reactor::wait(std::int64_t deadline) noexcept { take(look(deadline)); }
+void reactor::wait(std::int64_t deadline) noexcept {
+    if (!guests_post()) take(look(deadline));
+}
 
 bool reactor::poll() noexcept {
     if (watching() == 0) return false;
     const int n = sys.epoll_wait(epoll_, events_->at, events_at_once, 0);
     take(n);
-    return n > 0;
+    return n > 0 || guests_post();
 }
 
 void reactor::wake() noexcept {

@@ -228,12 +228,11 @@ TEST_F(asio_token, DroppedOperationsAreTold) {
     EXPECT_THROW(waiting.get(), io::operation_dropped);
 
     std::optional<io::asio_context> context(std::in_place);
-    asio::steady_timer timer(*context, 1h);
-    auto asleep =
-        copse::spawn([&] { operation<void(error_code)>([&](auto handler) { timer.async_wait(std::move(handler)); }); });
+    std::optional<asio::steady_timer> timer(std::in_place, *context, 1h);
+    auto asleep = copse::spawn([&] { timer->async_wait(io::use_fiber); });
     auto posted = copse::spawn([&] { asio::post(*context, io::use_fiber); });
     copse::yield();
-    timer.cancel();
+    timer.reset();    // cancels
     context.reset();  // before its turn has come
     EXPECT_THROW(asleep.get(), io::operation_dropped);
     EXPECT_THROW(posted.get(), io::operation_dropped);

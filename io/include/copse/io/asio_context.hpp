@@ -78,9 +78,9 @@ public:
     bool fall_asleep() noexcept {
         const boost::asio::detail::conditionally_enabled_mutex::scoped_lock held(scheduler_.*
                                                                                  member(asio_private::mutex()));
-        const boost::asio::detail::scheduler_operation* const task =
-            &(scheduler_.*member(asio_private::task_operation()));
-        if ((scheduler_.*member(asio_private::op_queue())).front() != task) return false;
+        boost::asio::detail::scheduler_operation* const first = (scheduler_.*member(asio_private::op_queue())).front();
+        if (first != &(scheduler_.*member(asio_private::task_operation()))) return false;
+        if (boost::asio::detail::op_queue_access::next(first) != nullptr) return false;
         scheduler_.*member(asio_private::task_interrupted()) = false;
         return true;
     }
@@ -102,12 +102,14 @@ private:
 /// operation_dropped. In the child of a fork it does nothing any more: make another one there.
 ///
 /// Asio's timers keep real time, also in virtual time.
-/// Cost:    a turn has two epoll_wait of Asio's, and one registration changed for the first post after a rest.
+/// Cost:    a turn has two or three epoll_wait of Asio's; a post that finds the hub asleep changes a registration.
 class asio_context : public boost::asio::io_context {
 public:
     /// Throws:  boost::system::system_error, std::system_error: no descriptor; std::bad_alloc; thread_exited.
     asio_context()
-        : io_context(1), insides_(*this), loop_(insides_.descriptor(), this, {.turn = &turn, .busy = &is_busy}) {}
+        : io_context(1),
+          insides_(*this),
+          loop_(insides_.descriptor(), this, {.turn = &turn, .rest = &rest, .busy = &is_busy}) {}
 
     // The hub runs it, and it rests by itself.
     std::size_t run() = delete;
@@ -125,20 +127,19 @@ public:
 
 private:
     static bool turn(void* of) {
-        auto& self = *static_cast<asio_context*>(of);
-        io_context& context = self;
+        io_context& context = *static_cast<asio_context*>(of);
+        constexpr unsigned most = 128;
         unsigned handlers = 0;
         {
             // Without work it would not even look at its reactor, whose descriptor may be readable all the same.
             const auto working = boost::asio::make_work_guard(context);
-            constexpr unsigned most = 128;
             while (handlers < most && context.poll_one() != 0) ++handlers;
-            if (handlers == most) return true;
         }
         context.restart();  // it stops by itself when nothing is left
-        return !self.insides_.fall_asleep();
+        return handlers == most;
     }
 
+    static bool rest(void* of) noexcept { return static_cast<asio_context*>(of)->insides_.fall_asleep(); }
     static bool is_busy(const void* of) noexcept { return static_cast<const asio_context*>(of)->insides_.has_work(); }
 
     detail::asio_insides insides_;

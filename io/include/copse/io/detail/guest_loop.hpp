@@ -11,7 +11,10 @@ public:
     struct hooks {
         /// Does what there is to do, for a while, without waiting. In the hub. True: there is more.
         bool (*turn)(void* of);
-        /// Something is outstanding: while it is, nothing is a deadlock. In a turn of the hub's: must not switch.
+        /// Before the hub sleeps or looks at its descriptors. True: there is nothing to do, and from now on what comes makes the
+        /// descriptor readable. False: it wants a turn.
+        bool (*rest)(void* of) noexcept;
+        /// Something is outstanding: while it is, nothing is a deadlock.
         bool (*busy)(const void* of) noexcept;
     };
 
@@ -22,9 +25,6 @@ public:
     guest_loop& operator=(const guest_loop&) = delete;
     /// From here on no hook is called. On its thread.
     ~guest_loop();
-
-    /// It has a turn soon.
-    void call() noexcept;
 
 private:
     struct lodger;
