@@ -27,7 +27,7 @@ inline tls_pair shake_hands(copse::io::any_stream client_end, copse::io::any_str
     auto serving = copse::spawn([&] { return copse::io::tls_stream::server(std::move(server_end), server); });
     try {
         auto connected = copse::io::tls_stream::client(std::move(client_end), client, host);
-        return {std::move(connected), std::move(serving.get())};
+        return {std::move(connected), serving.get()};
     } catch (...) {
         serving.join();
         serving.exception();  // looked at

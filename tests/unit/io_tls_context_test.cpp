@@ -321,13 +321,14 @@ TEST_F(IoTlsContext, Fault_TL10_ATicketOfOneNameOpensNoOther) {
 TEST_F(IoTlsContext, AChooserThatThrowsOrTakesTooLong) {
     copse::virtual_time time;
     const auto ask = [](std::function<std::optional<io::tls_context>(std::string_view)> choose) {
-        auto [a, b] = io::socketpair();
-        auto client = copse::spawn([s = std::move(a)]() mutable {
+        auto ends = io::socketpair();
+        auto client = copse::spawn([s = std::move(ends.first)]() mutable {
             return what_is_thrown_by(
                 [&] { io::tls_stream::client(std::move(s), common_client_context(), "localhost"); });
         });
-        const std::string said = what_is_thrown_by(
-            [&] { io::tls_stream::server(std::move(b), common_server_context({.choose = std::move(choose)})); });
+        const std::string said = what_is_thrown_by([&] {
+            io::tls_stream::server(std::move(ends.second), common_server_context({.choose = std::move(choose)}));
+        });
         EXPECT_NE(client.get(), "nothing");
         return said;
     };

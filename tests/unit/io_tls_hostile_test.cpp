@@ -29,8 +29,8 @@ class IoTlsHostile : private made_before, public io_leak_check {};
 
 /// What a side says that is told this instead of a handshake. The peer then says no more, and reads.
 std::string shaken_with(bool server, const std::string& bytes, bool hangs_up) {
-    auto [ours, theirs] = io::socketpair();
-    auto peer = copse::spawn([&, s = std::move(theirs)]() mutable {
+    auto ends = io::socketpair();
+    auto peer = copse::spawn([&, s = std::move(ends.second)]() mutable {
         try {
             s.send_all(bytes);
             if (hangs_up) s.shutdown(io::shut::write);
@@ -40,8 +40,8 @@ std::string shaken_with(bool server, const std::string& bytes, bool hangs_up) {
         }
     });
     const std::string said = what_is_thrown_by([&] {
-        server ? io::tls_stream::server(std::move(ours), common_server_context())
-               : io::tls_stream::client(std::move(ours), common_client_context(), "localhost");
+        server ? io::tls_stream::server(std::move(ends.first), common_server_context())
+               : io::tls_stream::client(std::move(ends.first), common_client_context(), "localhost");
     });
     peer.join();
     return said;

@@ -147,8 +147,15 @@ void tls_engine::established() {
     ERR_clear_error();
 }
 
+/// What SSL_read would find out too, at the price of going through all of its layers: most reads begin so.
+bool tls_engine::has_nothing() const noexcept {
+    return begin_ == end_ && SSL_has_pending(ssl_.get()) == 0 &&
+           (SSL_get_shutdown(ssl_.get()) & SSL_RECEIVED_SHUTDOWN) == 0;
+}
+
 tls_engine::outcome tls_engine::read(std::span<std::byte> into, std::size_t& got) {
     if (has_failed()) return outcome::failed;
+    if (has_nothing()) return outcome::wants_bytes;
     ERR_clear_error();
     const int result = SSL_read_ex(ssl_.get(), into.data(), into.size(), &got);
     const outcome o = outcome_of(result, "tls recv");

@@ -101,6 +101,7 @@ private:
     void expect(const host_name& host);
     void established();
     void note_doubt(X509_STORE_CTX* chain);
+    bool has_nothing() const noexcept;
     outcome outcome_of(int result, const char* what);
     std::exception_ptr handshake_error() const;
     bool apply_choice() noexcept;

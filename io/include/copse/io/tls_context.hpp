@@ -77,7 +77,8 @@ struct tls_server_options {
     tls_version max_version = tls_version::v1_3;
     /// Called with the host name that a client asks for; empty if it asks for none. What it returns serves this connection;
     /// nothing: the client is refused. Runs in the fiber of the handshake, within its time, and may park. Must bear to be
-    /// called on every thread that uses the context.
+    /// called on every thread that uses the context. Certificate, trust, versions and ALPN are those of what it returns,
+    /// tickets are sealed by this one; one that another name was given opens nothing.
     std::function<std::optional<tls_context>(std::string_view)> choose{};
     bool session_tickets = true;                                   ///< clients may come back without a full handshake
     std::chrono::seconds ticket_lifetime = std::chrono::hours(2);  ///< also how often the key of the tickets changes

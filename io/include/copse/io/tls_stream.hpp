@@ -51,7 +51,7 @@ class tls_connection;
 /// - timed_out when its time is over: that of the `_for` and `_until` forms, else what the stream below was told;
 /// - concurrent_use, wrong_thread, and whatever a kill or a timeout scope throws.
 ///
-/// Memory: about 20 KiB while nothing is under way; receiving fast up to 32 KiB more, sending up to 130 KiB more.
+/// Memory: about 30 KiB with nothing under way, up to 30 KiB more once it has received fast; while it sends, 130 KiB more.
 /// The thread is that of the stream below.
 class tls_stream {
 public:
@@ -211,7 +211,8 @@ public:
 
     /// Says close_notify, unless it was said or a sender is under way, and closes the stream below; who waits gets its EBADF.
     /// Waits for nobody: does not learn what the peer makes of it. A closed one stays closed.
-    /// Parks:   for a turn at most, when the stream below is full.
+    /// Parks:   for a turn or two at most: when the stream below is full, and on a client that has received nothing, which takes
+    ///          the tickets of the server out of the way of its last bytes.
     void close() noexcept;
 
     /// From now on an end of the stream below counts as the peer's: recv returns 0 and not stream_truncated. Whoever is in
