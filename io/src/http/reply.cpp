@@ -64,11 +64,12 @@ own_frame frame_of(const fields& headers) {
 
 }  // namespace
 
-void reply::begin(const request& asked, bool keep_alive) { begin_any(&asked, keep_alive); }
+void reply::begin(wire& to, const request& asked, bool keep_alive) { begin_any(to, &asked, keep_alive); }
 
-void reply::begin_refusal() { begin_any(nullptr, false); }
+void reply::begin_refusal(wire& to) { begin_any(to, nullptr, false); }
 
-void reply::begin_any(const request* asked, bool keep_alive) noexcept {
+void reply::begin_any(wire& to, const request* asked, bool keep_alive) noexcept {
+    wire_ = &to;
     asked_ = asked;
     head_.clear();
     stage_ = stage::none;
@@ -174,12 +175,12 @@ void reply::count_written(std::uint64_t bytes) {
 }
 
 void reply::write_file(int file, std::uint64_t offset, std::uint64_t count) {
-    if (frame_ == frame::chunked || wire_.is_secure()) return copy_file(file, offset, count);
+    if (frame_ == frame::chunked || wire_->is_secure()) return copy_file(file, offset, count);
     count_written(count);
     if (count == 0 || bodyless_) return;
     flush();
     stage_ = stage::broken;  // unless it succeeds
-    if (wire_.send_file(file, offset, count, {.pause = with_.write_pause}) != count)
+    if (wire_->send_file(file, offset, count, {.pause = with_.write_pause}) != count)
         throw std::runtime_error("http::exchange: the file ended within what was to be sent of it");
     stage_ = stage::streaming;
 }
@@ -243,10 +244,10 @@ void reply::send(std::string_view body, std::string_view tail, limit within) {
     const stage before = std::exchange(stage_, stage::broken);  // unless it succeeds
     if (body.size() <= small) {
         head_.append(body).append(tail);
-        wire_.send_all(head_, p);
+        wire_->send_all(head_, p);
     } else {
         const std::array<const_buffer, 3> pieces{const_buffer(head_), const_buffer(body), const_buffer(tail)};
-        wire_.send_all(pieces, p);
+        wire_->send_all(pieces, p);
     }
     head_.clear();
     stage_ = before;
