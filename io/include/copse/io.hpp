@@ -12,6 +12,9 @@
 #include <copse/io/endpoint.hpp>
 #include <copse/io/error.hpp>
 #include <copse/io/exit_status.hpp>
+#include <copse/io/http/client.hpp>
+#include <copse/io/http/url.hpp>
+#include <copse/io/http/websocket.hpp>
 #include <copse/io/multicast.hpp>
 #include <copse/io/on_signal.hpp>
 #include <copse/io/pipe.hpp>
