@@ -43,11 +43,10 @@ http::response answer(http::exchange& x) {
 
 void test(const io::endpoint& server) {
     io::socket connection = io::connect(server);
-    connection.send_all(
-        "GET /trees HTTP/1.1\r\nHost: localhost\r\n\r\n"
-        "PUT /count HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-        "5\r\nmany \r\n6\r\nsmall \r\n5\r\ntrees\r\n0\r\n\r\n"
-        "DELETE / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    connection.send_all("GET /trees HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                        "PUT /count HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+                        "5\r\nmany \r\n6\r\nsmall \r\n5\r\ntrees\r\n0\r\n\r\n"
+                        "DELETE / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     while (const auto chunk = connection.recv_pooled()) std::cout << chunk.text();
 }
 

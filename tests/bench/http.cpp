@@ -153,8 +153,9 @@ void serve_nginx(const tell_port& tell) {
     std::ofstream(at + "/conf") << "daemon off; master_process off; pid " << at << "/pid; error_log " << at << "/log;\n"
                                 << "events { worker_connections 2048; }\n"
                                 << "http { access_log off; keepalive_requests 100000000; default_type text/plain;\n"
-                                << "client_body_temp_path " << at << "; proxy_temp_path " << at << "; fastcgi_temp_path "
-                                << at << "; uwsgi_temp_path " << at << "; scgi_temp_path " << at << ";\n"
+                                << "client_body_temp_path " << at << "; proxy_temp_path " << at
+                                << "; fastcgi_temp_path " << at << "; uwsgi_temp_path " << at << "; scgi_temp_path "
+                                << at << ";\n"
                                 << "server { listen 127.0.0.1:" << port << " backlog=1024;\n"
                                 << "location / { return 200 'Hello, world!'; } } }\n";
     if (fork() == 0) {  // tells when it listens
@@ -248,16 +249,17 @@ bool have_nginx() { return std::system("nginx -v >/dev/null 2>&1") == 0; }
 }  // namespace
 
 int main(int argc, char** argv) {
-    bench::suite suite("HTTP hello world, one thread; x base: a bare epoll loop that does not parse, beside it", argc, argv);
+    bench::suite suite("HTTP hello world, one thread; x base: a bare epoll loop that does not parse, beside it", argc,
+                       argv);
     std::signal(SIGPIPE, SIG_IGN);
     struct contender {
         const char* name;
         serve_function serve;
     };
     for (const std::size_t connections : {std::size_t{100}, std::size_t{1000}}) {
-        for (const contender& c : {contender{"raw with Beast's parser", serve_by_hand<beast_parser>},
-                                   contender{"copse", serve_copse}, contender{"Beast, asynchronous", serve_beast},
-                                   contender{"nginx", serve_nginx}}) {
+        for (const contender& c :
+             {contender{"raw with Beast's parser", serve_by_hand<beast_parser>}, contender{"copse", serve_copse},
+              contender{"Beast, asynchronous", serve_beast}, contender{"nginx", serve_nginx}}) {
             if (c.serve == serve_nginx && !have_nginx()) continue;
             suite.add_all("hello x " + std::to_string(connections) + ", " + c.name,
                           [=](const bench::sink& out) { measure(out, c.name, c.serve, connections); });

@@ -100,7 +100,8 @@ TEST(HttpFields, Fault_HT11_TargetsAndMethodsAreChecked) {
     for (const char* bad : {"", "/a b", "/a\r\nX: y", "/\t", "/\xc3\xbc", "/\x7f"})
         EXPECT_THROW(http::check_target(bad), std::invalid_argument) << bad;
     EXPECT_NO_THROW(http::check_target("/a%20b?c=d#e"));
-    for (const char* bad : {"", "GET ", "G\r\nT", "\xc3"}) EXPECT_THROW(http::method{bad}, std::invalid_argument) << bad;
+    for (const char* bad : {"", "GET ", "G\r\nT", "\xc3"})
+        EXPECT_THROW(http::method{bad}, std::invalid_argument) << bad;
 }
 
 TEST(HttpFields, MethodsKeepTheirText) {

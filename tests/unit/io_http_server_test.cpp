@@ -103,7 +103,8 @@ TEST_F(HttpServer, TakesARequestByteByByte) {
     serve();
     io::socket c = client();
     c.set_option(io::no_delay(true));
-    for (const char byte : "\r\nPUT /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n00\r\n\r\n"s) {
+    for (const char byte :
+         "\r\nPUT /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n00\r\n\r\n"s) {
         c.send_all(std::string_view(&byte, 1));
         copse::yield();
     }
@@ -183,7 +184,8 @@ TEST_F(HttpServer, Fault_HT08_PipelinedRequestsAreAnsweredInOrder) {
             sent += "GET " + number + " HTTP/1.1\r\nHost: x\r\n\r\n";
             wanted += answer_of("GET " + number + " []");
         } else if (i % 3 == 1) {
-            sent += "POST " + number + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(i) + "\r\n\r\n" + body;
+            sent +=
+                "POST " + number + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(i) + "\r\n\r\n" + body;
             wanted += answer_of("POST " + number + " [" + body + "]");
         } else {
             sent += "POST " + number + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n";
@@ -195,8 +197,8 @@ TEST_F(HttpServer, Fault_HT08_PipelinedRequestsAreAnsweredInOrder) {
 
 TEST_F(HttpServer, Fault_HT08_NothingIsServedAfterConnectionClose) {
     serve();
-    const std::string answers = ask_and_wait(
-        "GET /1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n");
+    const std::string answers =
+        ask_and_wait("GET /1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n");
     EXPECT_NE(answers.find("GET /1 []"), std::string::npos);
     EXPECT_EQ(answers.find("/2"), std::string::npos);
     EXPECT_EQ(server_->stats().requests, 1U);
@@ -220,7 +222,9 @@ TEST_F(HttpServer, Fault_HT01_LengthAndCodingTogetherAreRefused) {
     EXPECT_EQ(post("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"), 400);
     EXPECT_EQ(post("Transfer-Encoding: gzip\r\nContent-Length: 5\r\n"), 400);
     for (const char* coding : {"gzip", "gzip, chunked", "chunked, identity", "identity", "xchunked", "chunkedx", "",
-                               "\"chunked\"", "chunked, chunked", "chunked;q=1", "\x0b" "chunked"})
+                               "\"chunked\"", "chunked, chunked", "chunked;q=1",
+                               "\x0b"
+                               "chunked"})
         EXPECT_EQ(post("Transfer-Encoding: "s + coding + "\r\n"), 400) << coding;
     EXPECT_EQ(post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), 400);
     EXPECT_EQ(post("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n"), 400);
@@ -233,11 +237,11 @@ TEST_F(HttpServer, Fault_HT01_LengthAndCodingTogetherAreRefused) {
 // HT02.
 TEST_F(HttpServer, Fault_HT02_OnlyOneDecimalLengthIsAccepted) {
     serve();
-    for (const char* length : {"Content-Length: 2\r\nContent-Length: 2", "Content-Length: 2\r\nContent-Length: 3",
-                               "Content-Length: 2, 2", "Content-Length: 2,3", "Content-Length: +2", "Content-Length: -1",
-                               "Content-Length: 0x2", "Content-Length:", "Content-Length: 2 2", "Content-Length: 2a",
-                               "Content-Length: 18446744073709551616", "Content-Length: 99999999999999999999999",
-                               "Content-Length: 2.0", "Content-Length: ,2"})
+    for (const char* length :
+         {"Content-Length: 2\r\nContent-Length: 2", "Content-Length: 2\r\nContent-Length: 3", "Content-Length: 2, 2",
+          "Content-Length: 2,3", "Content-Length: +2", "Content-Length: -1", "Content-Length: 0x2",
+          "Content-Length:", "Content-Length: 2 2", "Content-Length: 2a", "Content-Length: 18446744073709551616",
+          "Content-Length: 99999999999999999999999", "Content-Length: 2.0", "Content-Length: ,2"})
         EXPECT_EQ(refused_with("POST / HTTP/1.1\r\nHost: x\r\n"s + length + "\r\n\r\nab"), 400) << length;
     EXPECT_EQ(server_->stats().requests, 0U);
     EXPECT_EQ(ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 002\r\n\r\nab"), answer_of("POST / [ab]"));
@@ -247,21 +251,39 @@ TEST_F(HttpServer, Fault_HT02_OnlyOneDecimalLengthIsAccepted) {
 TEST_F(HttpServer, Fault_HT03_MalformedHeadsAreRefused) {
     serve();
     const std::string start = "GET / HTTP/1.1\r\n";
-    for (const std::string& head : {
-             start + "Host : x\r\n\r\n", start + "Host: x\r\n: y\r\n\r\n", start + "Host: x\r\nA\r\n\r\n",
-             start + "Host: x\r\n folded\r\n\r\n", start + "Host: x\r\n\tfolded: y\r\n\r\n", start + " Host: x\r\n\r\n",
-             start + "Host: x\nA: b\r\n\r\n", "GET / HTTP/1.1\nHost: x\n\n"s, start + "Host: x\r\nA: b\rc\r\n\r\n",
-             start + "Host: x\r\nA: b\0c\r\n\r\n"s, start + "Host: x\r\nA: b\x01\r\n\r\n",
-             start + "Host: x\r\nA\x80: b\r\n\r\n", start + "Host: x\r\nA B: c\r\n\r\n",
-             start + "Host: x\r\n\"A\": c\r\n\r\n", start + "Host: x\r\r\n\r\n",
-             "GET /\x01 HTTP/1.1\r\nHost: x\r\n\r\n"s, "GET /\xc3\xbc HTTP/1.1\r\nHost: x\r\n\r\n"s,
-             "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n"s, "GET  / HTTP/1.1\r\nHost: x\r\n\r\n"s,
-             "GET /  HTTP/1.1\r\nHost: x\r\n\r\n"s, "GET\t/ HTTP/1.1\r\nHost: x\r\n\r\n"s,
-             "GET / HTTP/1.1 \r\nHost: x\r\n\r\n"s, "GET /\r\n\r\n"s, "GET / http/1.1\r\nHost: x\r\n\r\n"s,
-             "GET / HTTP/1.1x\r\nHost: x\r\n\r\n"s, "GET / HTTP/11\r\nHost: x\r\n\r\n"s,
-             "G(T / HTTP/1.1\r\nHost: x\r\n\r\n"s, "GET x HTTP/1.1\r\nHost: x\r\n\r\n"s,
-             "GET * HTTP/1.1\r\nHost: x\r\n\r\n"s, "\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n"s, "\n"s, " \r\n"s,
-             "{\"a\": 1}"s})
+    for (const std::string& head : {start + "Host : x\r\n\r\n",
+                                    start + "Host: x\r\n: y\r\n\r\n",
+                                    start + "Host: x\r\nA\r\n\r\n",
+                                    start + "Host: x\r\n folded\r\n\r\n",
+                                    start + "Host: x\r\n\tfolded: y\r\n\r\n",
+                                    start + " Host: x\r\n\r\n",
+                                    start + "Host: x\nA: b\r\n\r\n",
+                                    "GET / HTTP/1.1\nHost: x\n\n"s,
+                                    start + "Host: x\r\nA: b\rc\r\n\r\n",
+                                    start + "Host: x\r\nA: b\0c\r\n\r\n"s,
+                                    start + "Host: x\r\nA: b\x01\r\n\r\n",
+                                    start + "Host: x\r\nA\x80: b\r\n\r\n",
+                                    start + "Host: x\r\nA B: c\r\n\r\n",
+                                    start + "Host: x\r\n\"A\": c\r\n\r\n",
+                                    start + "Host: x\r\r\n\r\n",
+                                    "GET /\x01 HTTP/1.1\r\nHost: x\r\n\r\n"s,
+                                    "GET /\xc3\xbc HTTP/1.1\r\nHost: x\r\n\r\n"s,
+                                    "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n"s,
+                                    "GET  / HTTP/1.1\r\nHost: x\r\n\r\n"s,
+                                    "GET /  HTTP/1.1\r\nHost: x\r\n\r\n"s,
+                                    "GET\t/ HTTP/1.1\r\nHost: x\r\n\r\n"s,
+                                    "GET / HTTP/1.1 \r\nHost: x\r\n\r\n"s,
+                                    "GET /\r\n\r\n"s,
+                                    "GET / http/1.1\r\nHost: x\r\n\r\n"s,
+                                    "GET / HTTP/1.1x\r\nHost: x\r\n\r\n"s,
+                                    "GET / HTTP/11\r\nHost: x\r\n\r\n"s,
+                                    "G(T / HTTP/1.1\r\nHost: x\r\n\r\n"s,
+                                    "GET x HTTP/1.1\r\nHost: x\r\n\r\n"s,
+                                    "GET * HTTP/1.1\r\nHost: x\r\n\r\n"s,
+                                    "\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n"s,
+                                    "\n"s,
+                                    " \r\n"s,
+                                    "{\"a\": 1}"s})
         EXPECT_EQ(refused_with(head), 400) << head;
     EXPECT_EQ(server_->stats().requests, 0U);
     EXPECT_EQ(ask("OPTIONS * HTTP/1.1\r\nHost: x\r\nA: \xc3\xbc\r\n\r\n"), answer_of("OPTIONS * []"));
@@ -314,7 +336,8 @@ TEST_F(HttpServer, Fault_HT05_ChunksAreBounded) {
 TEST_F(HttpServer, Fault_HT05_AnEndWithinChunksIsNoEnd) {
     serve();
     const std::string head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
-    for (const std::string& body : {"2\r\na"s, "2\r\nab"s, "2\r\nab\r\n"s, "2\r\nab\r\n0\r\n"s, "2\r\nab\r\n0\r\n\r"s, ""s}) {
+    for (const std::string& body :
+         {"2\r\na"s, "2\r\nab"s, "2\r\nab\r\n"s, "2\r\nab\r\n0\r\n"s, "2\r\nab\r\n0\r\n\r"s, ""s}) {
         const std::string answer = ask(head + body);
         EXPECT_EQ(answer.rfind("HTTP/1.1 400 "), 0U) << body;
     }
@@ -331,8 +354,8 @@ TEST_F(HttpServer, Fault_HT05_TrailersThatFrameAreDropped) {
                   "Checksum:  1 \r\nHost: evil\r\nAuthorization: x\r\n\r\n"),
               answer_of("Checksum=1;"));
     for (const char* name : {"Content-Length: 5", "Transfer-Encoding: chunked"}) {
-        const std::string answer = ask("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"s + name +
-                                       "\r\n\r\n");
+        const std::string answer =
+            ask("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"s + name + "\r\n\r\n");
         EXPECT_TRUE(answer == answer_of("") || answer.rfind("HTTP/1.1 400 ") == 0) << answer;
     }
 }
@@ -394,7 +417,8 @@ TEST_F(HttpServer, Fault_HT07_ATooLargeBodyIsRefusedBeforeItIsSent) {
     const std::string chunked = "PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n";
     EXPECT_EQ(refused_with(chunked + "\r\n5\r\nabcde\r\n6\r\n"), 413);
     EXPECT_EQ(ask(chunked + "\r\n5\r\nabcde\r\n5\r\nabcde\r\n0\r\n\r\n"), answer_of("PUT / [abcdeabcde]"));
-    EXPECT_EQ(ask("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabcdeabcde"), answer_of("PUT / [abcdeabcde]"));
+    EXPECT_EQ(ask("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabcdeabcde"),
+              answer_of("PUT / [abcdeabcde]"));
 }
 
 TEST_F(HttpServer, Fault_HT07_ABodyNobodyAskedForEndsTheConnection) {
@@ -403,12 +427,25 @@ TEST_F(HttpServer, Fault_HT07_ABodyNobodyAskedForEndsTheConnection) {
     EXPECT_EQ(refused_with("PUT / HTTP/1.1\r\nHost: x\r\nExpect: something\r\n\r\n"), 417);
 }
 
+TEST_F(HttpServer, Fault_HT07_NothingIsAskedForBehindAnAnswer) {
+    serve([](http::exchange& x) {
+        x.start({}, 6);
+        x.write("abc");
+        x.write(x.read_body());
+    });
+    io::socket c = client();
+    c.send_all("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+    EXPECT_EQ(recv_text(c), "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nabc");
+    c.send_all("def");
+    EXPECT_EQ(recv_to_end(c), "def");
+}
+
 TEST_F(HttpServer, HandlersMayRaiseTheLimitOfABody) {
     serve(
         [](http::exchange& x) {
             x.limit_body(100'000);
-            EXPECT_EQ(x.content_length(), x.request().headers.contains("content-length") ? std::optional(50'000UL)
-                                                                                          : std::nullopt);
+            EXPECT_EQ(x.content_length(),
+                      x.request().headers.contains("content-length") ? std::optional(50'000UL) : std::nullopt);
             std::array<std::byte, 1000> piece;
             std::size_t bytes = 0;
             while (const std::size_t n = x.read_body_some(piece)) bytes += n;
@@ -425,7 +462,8 @@ TEST_F(HttpServer, HandlersMayRaiseTheLimitOfABody) {
 // HT09.
 TEST_F(HttpServer, Fault_HT09_OtherLanguagesAreRefused) {
     serve();
-    EXPECT_EQ(refused_with("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n"), 505);
+    EXPECT_EQ(refused_with("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n"),
+              505);
     EXPECT_EQ(refused_with("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 505);
     EXPECT_EQ(refused_with("GET / HTTP/1.2\r\nHost: x\r\n\r\n"), 505);
     EXPECT_EQ(refused_with("GET / HTTP/0.9\r\nHost: x\r\n\r\n"), 505);
@@ -497,8 +535,8 @@ TEST_F(HttpServer, AnswersMayBeWrittenInPieces) {
         x.finish({{"Sum", "3"}, {"Content-Length", "3"}});
     });
     EXPECT_EQ(ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
-              "HTTP/1.1 200 OK\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n1388\r\n" + std::string(5000, 'x') +
-                  "\r\n0\r\nSum: 3\r\n\r\n");
+              "HTTP/1.1 200 OK\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n1388\r\n" +
+                  std::string(5000, 'x') + "\r\n0\r\nSum: 3\r\n\r\n");
     EXPECT_EQ(ask("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n"), "HTTP/1.1 200 OK\r\nA: b\r\n\r\n");
     EXPECT_EQ(ask_and_wait("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"),
               "HTTP/1.1 200 OK\r\nA: b\r\nConnection: close\r\n\r\none" + std::string(5000, 'x'));
@@ -528,7 +566,8 @@ TEST_F(HttpServer, Fault_HT13_AHandlerThatThrows) {
         throw std::runtime_error("broken");
     });
     EXPECT_EQ(refused_with("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), 500);
-    EXPECT_EQ(ask_and_wait("GET /begun HTTP/1.1\r\nHost: x\r\n\r\n"), "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
+    EXPECT_EQ(ask_and_wait("GET /begun HTTP/1.1\r\nHost: x\r\n\r\n"),
+              "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
     EXPECT_EQ(refused_with("GET /silent HTTP/1.1\r\nHost: x\r\n\r\n"), 500);
     EXPECT_EQ(told.count(), 3U);
     EXPECT_EQ(server_->stats().failures, 3U);
@@ -576,6 +615,79 @@ TEST_F(HttpServer, Fault_HT13_AKilledHandlersConnectionIsClosed) {
     server_.reset();
 }
 
+// Wherever it waits.
+TEST_F(HttpServer, Fault_HT13_AConnectionCanBeKilledAtEveryWait) {
+    copse::virtual_time time;
+    struct wait {
+        const char* where;
+        std::string sent;
+        std::function<void(http::exchange&)> handle;
+        std::function<io::any_stream(io::socket)> secure{};
+    };
+    const std::string put = "PUT / HTTP/1.1\r\nHost: x\r\n";
+    const auto read = [](http::exchange& x) { x.read_body(); };
+    const auto answer = [](http::exchange& x) { x.respond(http::text("x")); };
+    const std::vector<wait> waits = {
+        {"in the head", "GET / HT", answer},
+        {"in the handler", put + "\r\n", [](http::exchange&) { copse::sleep(1h); }},
+        {"in the body", put + "Content-Length: 9\r\n\r\nabc", read},
+        {"in a large body", put + "Content-Length: 99999\r\n\r\nabc", read},
+        {"in a chunk", put + "Transfer-Encoding: chunked\r\n\r\n9\r\nab", read},
+        {"between chunks", put + "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n", read},
+        {"after 100 Continue", put + "Content-Length: 9\r\nExpect: 100-continue\r\n\r\n", read},
+        {"in a large answer", put + "\r\n",
+         [](http::exchange& x) { x.respond({.body = std::string(std::size_t{32} << 20, 'x')}); }},
+        {"between pieces", put + "\r\n",
+         [](http::exchange& x) {
+             x.start({});
+             x.write("x");
+             copse::sleep(1h);
+         }},
+        {"dropping the body", put + "Content-Length: 9\r\n\r\nabc", answer},
+        {"after a refusal", "nonsense\r\n\r\n", answer},
+        {"after an upgrade", put + "Connection: upgrade\r\nUpgrade: x\r\n\r\n",
+         [](http::exchange& x) {
+             io::any_stream s = x.upgrade({{"Upgrade", "x"}});
+             std::array<std::byte, 1> byte;
+             s.recv(byte);
+         }},
+        {"in the handshake", "", answer,
+         [](io::socket s) {
+             std::array<std::byte, 1> byte;
+             s.recv(byte);
+             return io::any_stream(std::move(s));
+         }},
+    };
+    for (const wait& w : waits) {
+        SCOPED_TRACE(w.where);
+        serve(w.handle, {.secure = w.secure});
+        io::socket c = client();
+        c.send_all(w.sent);
+        copse::sleep(1ms);  // virtual: until everybody waits
+        EXPECT_EQ(server_->stats().connections, 1U);
+        EXPECT_FALSE(server_->stop_for(0s)) << "it was waiting there";
+        EXPECT_EQ(server_->stats().connections, 0U);
+        EXPECT_EQ(server_->stats().failures, 0U);
+        try {
+            recv_to_end(c);
+        } catch (const std::system_error& e) {
+            EXPECT_EQ(e.code(), std::errc::connection_reset);
+        }
+        server_.reset();
+    }
+}
+
+TEST_F(HttpServer, AHandlerMayStopTheServer) {
+    serve([&](http::exchange& x) {
+        EXPECT_TRUE(server_->stop_for(1s));
+        x.respond(http::text("bye"));
+    });
+    io::socket idle = client();
+    const std::string answer = ask_and_wait("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_NE(answer.find("Connection: close\r\n\r\nbye"), std::string::npos) << answer;
+    EXPECT_EQ(recv_to_end(idle), "");
+}
+
 TEST_F(HttpServer, Fault_HT13_UnreadBodiesAreDroppedUpToALimit) {
     serve([](http::exchange& x) { x.respond(http::text("no")); }, {.unread_body = 1000});
     const auto put = [](std::size_t n) {
@@ -585,7 +697,8 @@ TEST_F(HttpServer, Fault_HT13_UnreadBodiesAreDroppedUpToALimit) {
     EXPECT_EQ(refused_with(put(1001) + put(10)), 200) << "one answer, which says that the connection ends";
     const std::string chunked = "PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
     EXPECT_EQ(ask(chunked + "2\r\nab\r\n0\r\n\r\n" + put(1)), answer_of("no") + answer_of("no"));
-    EXPECT_EQ(ask_and_wait(chunked + "ffff\r\n" + std::string(0xffff, 'a') + "\r\n0\r\n\r\n" + put(1)), answer_of("no"));
+    EXPECT_EQ(ask_and_wait(chunked + "ffff\r\n" + std::string(0xffff, 'a') + "\r\n0\r\n\r\n" + put(1)),
+              answer_of("no"));
 }
 
 TEST_F(HttpServer, TimeLimits) {
@@ -628,7 +741,8 @@ TEST_F(HttpServer, SlowHeadsAndBodiesAreCut) {
     const auto before = time.elapsed();
     EXPECT_EQ(drip("", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 900ms), "HTTP/1.1 408");
     EXPECT_EQ(time.elapsed() - before, 10900ms);
-    EXPECT_EQ(drip("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n", std::string(100, 'a'), 500ms), "HTTP/1.1 408");
+    EXPECT_EQ(drip("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n", std::string(100, 'a'), 500ms),
+              "HTTP/1.1 408");
     server_.reset();
 }
 
@@ -675,7 +789,8 @@ TEST_F(HttpServer, AClientThatTakesNothingIsCut) {
 
 TEST_F(HttpServer, AClientThatLeavesIsEverydayLife) {
     serve([](const http::request&) { return http::response{.body = std::string(std::size_t{8} << 20, 'x')}; });
-    for (const char* sent : {"", "GET /", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\na"}) {
+    for (const char* sent : {"", "GET /", "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                             "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\na"}) {
         io::socket c = client();
         c.send_all(sent);
         copse::yield();
@@ -723,7 +838,8 @@ TEST_F(HttpServer, UpgradeGivesTheStreamAwayWithWhatCameAhead) {
     });
     io::socket c = client();
     c.send_all("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nahead ");
-    EXPECT_EQ(recv_answer(c, 6), "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nahead ");
+    EXPECT_EQ(recv_answer(c, 6),
+              "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nahead ");
     c.send_all("and after");
     c.shutdown(io::shut::write);
     EXPECT_EQ(recv_to_end(c), "and after");
@@ -840,7 +956,9 @@ TEST_F(HttpServer, TheAccessLogSeesEveryAnswer) {
 }
 
 TEST_F(HttpServer, HeadAndBodyLeaveTogether) {
-    serve([](const http::request& r) { return http::response{.body = std::string(std::stoul(r.target.substr(1)), 'x')}; });
+    serve([](const http::request& r) {
+        return http::response{.body = std::string(std::stoul(r.target.substr(1)), 'x')};
+    });
     for (const std::size_t size : {0UL, 1UL, 4096UL, 4097UL, 10'000UL}) {
         io::socket c = client();
         c.send_all("GET /" + std::to_string(size) + " HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -1,4 +1,5 @@
-/// All of room 2: waiting for descriptors, sockets, servers, pipes, processes, signals.
+/// All of room 2: waiting for descriptors, sockets, servers, HTTP, pipes, processes, signals. Not the bridge to Boost.Asio,
+/// <copse/io/sync_stream.hpp>.
 #pragma once
 
 #include <copse/io/any_stream.hpp>
@@ -13,6 +14,10 @@
 #include <copse/io/error.hpp>
 #include <copse/io/exit_status.hpp>
 #include <copse/io/http/client.hpp>
+#include <copse/io/http/error.hpp>
+#include <copse/io/http/fields.hpp>
+#include <copse/io/http/message.hpp>
+#include <copse/io/http/server.hpp>
 #include <copse/io/http/url.hpp>
 #include <copse/io/http/websocket.hpp>
 #include <copse/io/multicast.hpp>

@@ -18,7 +18,8 @@ constexpr bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
 /// Letters, digits and these.
 constexpr std::array<bool, 256> letters_digits_and(std::string_view others) noexcept {
     std::array<bool, 256> table{};
-    for (unsigned c = 0; c < table.size(); ++c) table[c] = is_letter(static_cast<char>(c)) || is_digit(static_cast<char>(c));
+    for (unsigned c = 0; c < table.size(); ++c)
+        table[c] = is_letter(static_cast<char>(c)) || is_digit(static_cast<char>(c));
     for (const char c : others) table[static_cast<unsigned char>(c)] = true;
     return table;
 }

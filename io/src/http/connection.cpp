@@ -192,11 +192,8 @@ void connection::refuse(const error& e) {
 }
 
 void connection::log(const http::request* asked, std::chrono::nanoseconds took) {
-    with_.access_log({.peer = peer_,
-                      .request = asked,
-                      .status = reply_.status(),
-                      .body_bytes = reply_.body_bytes(),
-                      .took = took});
+    with_.access_log(
+        {.peer = peer_, .request = asked, .status = reply_.status(), .body_bytes = reply_.body_bytes(), .took = took});
 }
 
 bool connection::goes_on() {
@@ -212,13 +209,18 @@ reply& connection::answer() noexcept {
     return reply_;
 }
 
+std::size_t connection::read(std::span<std::byte> into, limit within) {
+    if (reply_.is_on_its_way()) body_.do_not_ask();
+    return body_.read(into, within);
+}
+
 const std::string& connection::read_all(limit within) {
     std::string& all = request_.body;
     if (body_.is_at_end()) return all;
     within.deadline();  // one for all reads
     // Memory is taken for bytes that have come, not for a length that was announced.
     pooled_buffer piece = pooled_buffer::take();
-    while (const std::size_t n = body_.read(piece.bytes(), within)) all.append(piece.text().substr(0, n));
+    while (const std::size_t n = read(piece.bytes(), within)) all.append(piece.text().substr(0, n));
     return all;
 }
 

@@ -39,6 +39,7 @@ public:
     /// To answer with: knows by then whether the connection goes on.
     reply& answer() noexcept;
     const reply& current_answer() const noexcept { return reply_; }
+    std::size_t read(std::span<std::byte> into, limit within);
     const std::string& read_all(limit within);
     any_stream upgrade(const fields& headers);
     any_stream release();

@@ -15,7 +15,7 @@ std::optional<std::uint64_t> exchange::content_length() const noexcept { return 
 void exchange::limit_body(std::uint64_t bytes) noexcept { connection_.body().limit_to(bytes); }
 
 std::size_t exchange::read_by(std::span<std::byte> into, detail::limit within) {
-    return connection_.body().read(into, within);
+    return connection_.read(into, within);
 }
 
 const std::string& exchange::read_all_by(detail::limit within) { return connection_.read_all(within); }

@@ -43,9 +43,8 @@ bool list_has(std::string_view list, std::string_view word) noexcept {
 }  // namespace
 
 bool same_word(std::string_view a, std::string_view b) noexcept {
-    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
-               return detail::lower(x) == detail::lower(y);
-           });
+    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
+                                              [](char x, char y) { return detail::lower(x) == detail::lower(y); });
 }
 
 bool is_token(std::string_view text) noexcept {
@@ -147,7 +146,8 @@ std::size_t fields::count(std::string_view name) const noexcept {
 }
 
 bool fields::has_word(std::string_view name, std::string_view word) const noexcept {
-    return std::any_of(begin(), end(), [&](const field& f) { return same_word(f.name, name) && list_has(f.value, word); });
+    return std::any_of(begin(), end(),
+                       [&](const field& f) { return same_word(f.name, name) && list_has(f.value, word); });
 }
 
 }  // namespace copse::io::http

@@ -118,9 +118,9 @@ void framing::check_target(std::string_view method, std::string_view target) con
 
 bool is_forbidden_trailer(std::string_view name) noexcept {
     static constexpr std::array<std::string_view, 19> all = {
-        "content-length", "transfer-encoding", "host",  "connection",         "content-encoding",
-        "content-type",   "content-range",     "te",    "trailer",            "authorization",
-        "cookie",         "set-cookie",        "range", "expect",             "proxy-authorization",
+        "content-length", "transfer-encoding", "host",    "connection",  "content-encoding",
+        "content-type",   "content-range",     "te",      "trailer",     "authorization",
+        "cookie",         "set-cookie",        "range",   "expect",      "proxy-authorization",
         "keep-alive",     "cache-control",     "upgrade", "max-forwards"};
     return std::any_of(all.begin(), all.end(), [&](std::string_view one) { return same_word(name, one); });
 }

@@ -39,6 +39,8 @@ public:
     void give_up() noexcept { stage_ = stage_ == stage::done ? stage::done : stage::broken; }
 
     bool has_begun() const noexcept { return stage_ != stage::none; }
+    /// Some of it has been sent.
+    bool is_on_its_way() const noexcept { return has_begun() && head_.empty(); }
     bool is_whole() const noexcept { return stage_ == stage::done; }
     /// It is whole, and another may follow.
     bool keeps_alive() const noexcept { return stage_ == stage::done && keep_alive_; }

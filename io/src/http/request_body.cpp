@@ -110,8 +110,7 @@ std::size_t request_body::read_chunks(std::span<std::byte> into, limit& within) 
     for (;;) {
         if (more_needed) {
             if (in_.full()) throw error(errc::bad_chunk, "its first line or its trailers are too long");
-            if (!in_time(within, [&](patience p) { return in_.fill(wire_, p); }))
-                throw error(errc::message_incomplete);
+            if (!in_time(within, [&](patience p) { return in_.fill(wire_, p); })) throw error(errc::message_incomplete);
         }
         const auto step = parser_.decode(in_.unread(), into, trailers_);
         in_.consume(step.consumed);

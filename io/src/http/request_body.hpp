@@ -30,6 +30,8 @@ public:
 
     /// The client has not sent it, and waits to be asked for it.
     bool waits_for_continue() const noexcept { return unasked_; }
+    /// An answer is on its way: too late to ask.
+    void do_not_ask() noexcept { unasked_ = false; }
     bool is_at_end() const noexcept { return done_; }
     /// Whether `drop` may succeed, as far as is known.
     bool is_droppable() const noexcept { return done_ || (!unasked_ && (chunked_ || left_ <= with_.unread_body)); }

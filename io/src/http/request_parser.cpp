@@ -82,8 +82,7 @@ private:
     void on_field_impl(beast::field /*known*/, boost::beast::string_view name, boost::beast::string_view value,
                        boost_error_code& /*e*/) override {
         if (trailers != nullptr) return add_trailer(view(name), view(value));
-        if (request_->headers.size() == limits_.header_count)
-            throw error(errc::header_too_large, "too many fields");
+        if (request_->headers.size() == limits_.header_count) throw error(errc::header_too_large, "too many fields");
         fields_access::add(request_->headers, view(name), trimmed(view(value)));
         found.note(view(name), trimmed(view(value)));
     }

@@ -59,7 +59,8 @@ private:
     const handler handle_;
     server_stats stats_;
     std::list<connection*> idle_;
-    std::map<std::string, std::size_t> by_address_;  // connections of each; ordered, so that no peer can choose collisions
+    std::map<std::string, std::size_t>
+        by_address_;  // connections of each; ordered, so that no peer can choose collisions
     bool draining_ = false;
 };
 

@@ -79,7 +79,9 @@ public:
     std::span<const Piece> pieces() const noexcept { return {pieces_.data(), count_}; }
 
 private:
-    void add(const boost::asio::mutable_buffer& b) noexcept { add(std::span(static_cast<std::byte*>(b.data()), b.size())); }
+    void add(const boost::asio::mutable_buffer& b) noexcept {
+        add(std::span(static_cast<std::byte*>(b.data()), b.size()));
+    }
     void add(const boost::asio::const_buffer& b) noexcept {
         add(std::span(static_cast<const std::byte*>(b.data()), b.size()));
     }

@@ -60,7 +60,9 @@ public:
             ++*this;
             return before;
         }
-        friend bool operator==(const iterator& a, const iterator& b) noexcept { return a.rest_.size() == b.rest_.size(); }
+        friend bool operator==(const iterator& a, const iterator& b) noexcept {
+            return a.rest_.size() == b.rest_.size();
+        }
 
     private:
         friend class fields;

@@ -84,12 +84,12 @@ void check_target(std::string_view target);
 
 /// What is accepted of a peer. Beyond that the message is refused before memory is taken for it.
 struct limits {
-    std::size_t header_block = 8 * 1024;         ///< bytes of start line and header fields together
-    std::size_t header_count = 100;              ///< header fields; so for trailers
-    std::size_t target = 8000;                   ///< bytes
-    std::size_t method = 32;                     ///< bytes
+    std::size_t header_block = 8 * 1024;          ///< bytes of start line and header fields together
+    std::size_t header_count = 100;               ///< header fields; so for trailers
+    std::size_t target = 8000;                    ///< bytes
+    std::size_t method = 32;                      ///< bytes
     std::uint64_t body = std::uint64_t{1} << 20;  ///< bytes, however they are framed
-    std::size_t chunk_extensions = 1024;         ///< bytes after the size of a chunk, in all chunks of a body together
+    std::size_t chunk_extensions = 1024;          ///< bytes after the size of a chunk, in all chunks of a body together
 };
 
 }  // namespace copse::io::http

@@ -53,16 +53,17 @@ struct server_options {
     std::chrono::nanoseconds head = std::chrono::seconds(10);        ///< from its first byte to its end
     std::chrono::nanoseconds body_pause = std::chrono::seconds(30);  ///< without a byte of the body, while it is read
     std::uint64_t body_rate = 500;                                   ///< bytes a second at least, after ten seconds
-    std::chrono::nanoseconds write_pause = std::chrono::seconds(30);  ///< without the client taking a byte; noticed within twice that
-    std::chrono::nanoseconds keep_alive = std::chrono::seconds(60);   ///< between requests
+    std::chrono::nanoseconds write_pause =
+        std::chrono::seconds(30);  ///< without the client taking a byte; noticed within twice that
+    std::chrono::nanoseconds keep_alive = std::chrono::seconds(60);  ///< between requests
     /// How long the handler may take, its reading and writing included. 503 if it has answered nothing by then.
     std::chrono::nanoseconds handler{0};
 
-    std::size_t requests_per_connection = 1000;       ///< 0: no limit
-    std::size_t max_connections = 10'000;             ///< more wait in the backlog; 0: no limit
-    std::size_t max_per_address = 256;                ///< more are closed at once; 0: no limit. Not for Unix sockets
+    std::size_t requests_per_connection = 1000;  ///< 0: no limit
+    std::size_t max_connections = 10'000;        ///< more wait in the backlog; 0: no limit
+    std::size_t max_per_address = 256;           ///< more are closed at once; 0: no limit. Not for Unix sockets
     std::uint64_t unread_body = std::uint64_t{256} << 10;  ///< bytes that are read and dropped to keep a connection
-    std::size_t stack_size = 0;                       ///< of each connection's fiber; 0: `default_stack_size`
+    std::size_t stack_size = 0;                            ///< of each connection's fiber; 0: `default_stack_size`
 
     bool no_delay = true;  ///< TCP_NODELAY
     bool date = true;      ///< each response has a Date
@@ -78,14 +79,14 @@ struct server_options {
 
 /// What a server has done so far.
 struct server_stats {
-    std::uint64_t accepted = 0;      ///< connections
-    std::uint64_t refused = 0;       ///< closed at once: too many from one address, or no descriptor was free
+    std::uint64_t accepted = 0;           ///< connections
+    std::uint64_t refused = 0;            ///< closed at once: too many from one address, or no descriptor was free
     std::uint64_t failed_handshakes = 0;  ///< of `server_options::secure`
-    std::uint64_t requests = 0;      ///< whose head was read and found good
-    std::uint64_t bad_requests = 0;  ///< answered by the server itself with a 4xx, 501 or 505
-    std::uint64_t failures = 0;      ///< handlers that threw
-    std::size_t connections = 0;     ///< now
-    std::size_t idle = 0;            ///< of these, between requests
+    std::uint64_t requests = 0;           ///< whose head was read and found good
+    std::uint64_t bad_requests = 0;       ///< answered by the server itself with a 4xx, 501 or 505
+    std::uint64_t failures = 0;           ///< handlers that threw
+    std::size_t connections = 0;          ///< now
+    std::size_t idle = 0;                 ///< of these, between requests
 };
 
 /// A request and its answer, as a handler sees them. Lives as long as the handler runs, and is used by its fiber alone.
