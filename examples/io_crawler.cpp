@@ -83,7 +83,8 @@ public:
 private:
     http::response index() const {
         std::string page = "<ul>";
-        for (const http::server& s : sites_) page += "<li><a href=\"http://" + to_string(s.local_endpoint()) + "/\">site</a>";
+        for (const http::server& s : sites_)
+            page += "<li><a href=\"http://" + to_string(s.local_endpoint()) + "/\">site</a>";
         return http::html(page);
     }
 

@@ -122,20 +122,24 @@ TEST_F(IoHttpClientPeers, PythonsServer) {
         EXPECT_EQ(followed.read_all(), "<p>index");
         EXPECT_EQ(followed.url().path(), "/dir/");
         EXPECT_EQ(client.post(python.url("/a.txt"), "x", "text/plain").status, 501);
-        EXPECT_EQ(client.request({.method = "PUT", .url = python.url("/a.txt"), .body = std::string(5'000'000, 'x')}).status, 501)
+        EXPECT_EQ(
+            client.request({.method = "PUT", .url = python.url("/a.txt"), .body = std::string(5'000'000, 'x')}).status,
+            501)
             << "an answer before the body is sent";
         EXPECT_EQ(client.stats().reused > 0, std::string(protocol) == "HTTP/1.1");
     }
 }
 
 /// A server block of nginx, alone in a process of its own.
-std::vector<std::string> nginx_with(const temporary_folder& folder, const std::string& port_mark, const std::string& server) {
+std::vector<std::string> nginx_with(const temporary_folder& folder, const std::string& port_mark,
+                                    const std::string& server) {
     const std::string f = folder.path().string();
     folder.write("nginx.conf", "daemon off; master_process off; worker_processes 1; pid " + f + "/pid; error_log " + f +
                                    "/error.log;\nevents { worker_connections 200; }\nhttp { access_log off; root " + f +
-                                   "/www; client_body_temp_path " + f + "/t1; proxy_temp_path " + f + "/t2; fastcgi_temp_path " + f +
-                                   "/t3; uwsgi_temp_path " + f + "/t4; scgi_temp_path " + f + "/t5;\nserver { listen 127.0.0.1:" +
-                                   port_mark + "; " + server + " } }\n");
+                                   "/www; client_body_temp_path " + f + "/t1; proxy_temp_path " + f +
+                                   "/t2; fastcgi_temp_path " + f + "/t3; uwsgi_temp_path " + f +
+                                   "/t4; scgi_temp_path " + f + "/t5;\nserver { listen 127.0.0.1:" + port_mark + "; " +
+                                   server + " } }\n");
     return {"nginx", "-p", f, "-c", f + "/nginx.conf", "-e", f + "/error.log"};
 }
 
@@ -168,10 +172,10 @@ private:
 };
 
 TEST_F(IoHttpClientPeers, Nginx) {
-    nginx server(
-        "keepalive_requests 7; client_max_body_size 10k; gzip on; gzip_types *; gzip_min_length 1;"
-        "location = /there { return 302 /a.txt; } location = /loop { return 301 /loop; } location = /empty { return 204; }"
-        "location = /says { return 200 $http_host/$http_accept_encoding/$remote_user; }");
+    nginx server("keepalive_requests 7; client_max_body_size 10k; gzip on; gzip_types *; gzip_min_length 1;"
+                 "location = /there { return 302 /a.txt; } location = /loop { return 301 /loop; } location = /empty { "
+                 "return 204; }"
+                 "location = /says { return 200 $http_host/$http_accept_encoding/$remote_user; }");
     if (!server.is_ready()) GTEST_SKIP() << "nginx is not installed";
     http::client client({.max_connections_per_origin = 5});
     EXPECT_EQ(client.get(server.url("/a.txt")).body, "many small trees");
@@ -188,14 +192,19 @@ TEST_F(IoHttpClientPeers, Nginx) {
     EXPECT_THROW(client.get(server.url("/loop")), http::error);
     // A refusal before the body is sent, with and without asking first; then a request that must not be led astray by it.
     EXPECT_EQ(client.post(server.url("/a.txt"), std::string(8'000'000, 'x'), "text/plain").status, 413);
-    EXPECT_EQ(client.request({.method = "PUT", .url = server.url("/a.txt"), .body = std::string(20'000, 'x'), .expect_continue = true})
+    EXPECT_EQ(client
+                  .request({.method = "PUT",
+                            .url = server.url("/a.txt"),
+                            .body = std::string(20'000, 'x'),
+                            .expect_continue = true})
                   .status,
               413);
     EXPECT_EQ(client.get(server.url("/a.txt")).body, "many small trees");
     // The server closes after every seventh request.
     copse::group all;
     int right = 0;
-    for (int i = 0; i < 100; ++i) all.spawn([&] { right += client.get(server.url("/a.txt")).body == "many small trees"; });
+    for (int i = 0; i < 100; ++i)
+        all.spawn([&] { right += client.get(server.url("/a.txt")).body == "many small trees"; });
     all.join();
     EXPECT_EQ(right, 100);
     EXPECT_GE(client.stats().opened, 100U / 7);
@@ -253,8 +262,9 @@ TEST_F(IoWebsocketPeers, BeastsServer) {
             EXPECT_EQ(s.reason().code, 4001);
         });
         {
-            auto w = http::websocket::connect("ws://127.0.0.1:" + std::to_string(acceptor.local_endpoint().port()) + "/",
-                                              {.compression = compressed});
+            auto w =
+                http::websocket::connect("ws://127.0.0.1:" + std::to_string(acceptor.local_endpoint().port()) + "/",
+                                         {.compression = compressed});
             EXPECT_EQ(w.is_compressed(), compressed);
             for (const std::size_t size : sizes) {
                 w.send_binary(pattern(size));
