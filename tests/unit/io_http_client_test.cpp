@@ -55,8 +55,9 @@ TEST_F(IoHttpClient, GetsAPage) {
     EXPECT_EQ(r.reason, "Not Here");
     EXPECT_EQ(r.headers.get("x-a"), "b");
     EXPECT_EQ(r.body, "hello");
-    EXPECT_EQ(server.heard.at(0), "GET /a?b HTTP/1.1\r\nHost: " + server.address() +
-                                      "\r\nUser-Agent: test\r\nAccept: */*\r\nAccept-Encoding: identity\r\nX-Mine: yes\r\n\r\n");
+    EXPECT_EQ(server.heard.at(0),
+              "GET /a?b HTTP/1.1\r\nHost: " + server.address() +
+                  "\r\nUser-Agent: test\r\nAccept: */*\r\nAccept-Encoding: identity\r\nX-Mine: yes\r\n\r\n");
 }
 
 TEST_F(IoHttpClient, PostsABodyInOnePieceWithItsHead) {
@@ -239,9 +240,11 @@ TEST_F(IoHttpClient, Fault_HT17_HalfAnAnswerIsNotRepeated) {
 
 TEST_F(IoHttpClient, BodiesOfAllFramings) {
     for (const std::string_view answer :
-         {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nmany trees", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nmany trees",
-          "HTTP/1.0 200 OK\r\n\r\nmany trees", "HTTP/1.1 200 \r\nContent-Length: 10\r\n\r\nmany trees",
-          "HTTP/1.1 200 OK\r\ntransfer-encoding: CHUNKED\r\n\r\n5\r\nmany \r\n5;a=b\r\ntrees\r\n0\r\nX-Trailer: y\r\n\r\n",
+         {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nmany trees",
+          "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nmany trees", "HTTP/1.0 200 OK\r\n\r\nmany trees",
+          "HTTP/1.1 200 \r\nContent-Length: 10\r\n\r\nmany trees",
+          "HTTP/1.1 200 OK\r\ntransfer-encoding: CHUNKED\r\n\r\n5\r\nmany \r\n5;a=b\r\ntrees\r\n0\r\nX-Trailer: "
+          "y\r\n\r\n",
           "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: "
           "10\r\n\r\nmany trees"}) {
         // At once, and byte by byte.
@@ -294,7 +297,8 @@ TEST_F(IoHttpClient, ABodyThatIsCutOffIsAnError) {
           "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
           "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
           "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
-          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n", "HTTP/1.1 100 Continue\r\n\r\n"}) {
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
+          "HTTP/1.1 100 Continue\r\n\r\n"}) {
         script server(saying(std::string(cut)));
         http::client client;
         EXPECT_EQ(code_of([&] { client.get(server.url()); }), http::errc::message_incomplete) << cut;
@@ -306,10 +310,11 @@ TEST_F(IoHttpClient, ABodyThatIsCutOffIsAnError) {
 TEST_F(IoHttpClient, Fault_HT01_FramingThatLeavesInDoubtIsRefused) {
     for (const std::string_view fields :
          {"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
-          "Transfer-Encoding: gzip\r\n", "Transfer-Encoding: gzip, chunked\r\n", "Transfer-Encoding: chunked, identity\r\n",
-          "Transfer-Encoding: xchunked\r\n", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-          "Content-Length: 5\r\nContent-Length: 5\r\n", "Content-Length: 5\r\nContent-Length: 6\r\n", "Content-Length: 5, 5\r\n",
-          "Content-Length: +5\r\n", "Content-Length: -1\r\n", "Content-Length: 0x5\r\n", "Content-Length: \r\n",
+          "Transfer-Encoding: gzip\r\n", "Transfer-Encoding: gzip, chunked\r\n",
+          "Transfer-Encoding: chunked, identity\r\n", "Transfer-Encoding: xchunked\r\n",
+          "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "Content-Length: 5\r\nContent-Length: 5\r\n",
+          "Content-Length: 5\r\nContent-Length: 6\r\n", "Content-Length: 5, 5\r\n", "Content-Length: +5\r\n",
+          "Content-Length: -1\r\n", "Content-Length: 0x5\r\n", "Content-Length: \r\n",
           "Content-Length: 18446744073709551616\r\n", "Content-Length: 5 5\r\n"}) {
         script server(saying("HTTP/1.1 200 OK\r\n" + std::string(fields) + "\r\n5\r\nhello\r\n0\r\n\r\n"));
         http::client client;
@@ -336,13 +341,15 @@ TEST_F(IoHttpClient, Fault_HT05_BadChunksAreRefused) {
     for (const std::string_view chunks :
          {"x\r\n", "-5\r\nhello\r\n", "0x5\r\nhello\r\n", "5\nhello\r\n", "5\r\nhelloX\r\n", "fffffffffffffffff\r\n",
           "5;\x01\r\nhello\r\n", " 5\r\nhello\r\n", "\r\n"}) {
-        script server(saying("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + std::string(chunks) + "0\r\n\r\n"));
+        script server(
+            saying("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + std::string(chunks) + "0\r\n\r\n"));
         http::client client;
         const auto code = code_of([&] { client.get(server.url()); });
         EXPECT_EQ(&code.category(), &http::http_category()) << chunks << ": " << code.message();
         EXPECT_NE(code, http::errc::message_incomplete) << chunks;
     }
-    script long_line(saying("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=" + std::string(1 << 20, 'x') + "\r\nhello"));
+    script long_line(
+        saying("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=" + std::string(1 << 20, 'x') + "\r\nhello"));
     EXPECT_EQ(code_of([&] { http::get(long_line.url()); }), http::errc::bad_chunk);
     std::string many;
     for (int i = 0; i < 20000; ++i) many += "1\r\nx\r\n";
@@ -383,9 +390,10 @@ TEST_F(IoHttpClient, Fault_HT14_EndlessBodiesAreLimited) {
         };
     };
     http::client client({.accepted{.body = 100'000}});
-    for (const std::string_view head : {"HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-                                        "HTTP/1.1 200 OK\r\nContent-Length: 100001\r\n\r\n",
-                                        "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551615\r\n\r\n"}) {
+    for (const std::string_view head :
+         {"HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nContent-Length: 100001\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551615\r\n\r\n"}) {
         script server(endless(std::string(head)));
         EXPECT_EQ(code_of([&] { client.get(server.url()); }), http::errc::body_too_large) << head;
         EXPECT_EQ(client.stats().idle, 0U);
@@ -426,7 +434,8 @@ script::play redirecting(script*& self, std::string status, std::function<std::s
 
 TEST_F(IoHttpClient, Fault_HT14_FollowsRedirectsToALimit) {
     script* self = nullptr;
-    script server(redirecting(self, "302 Found", [](std::size_t n) { return n < 10 ? "next?" + std::to_string(n) : std::string(); }));
+    script server(redirecting(self, "302 Found",
+                              [](std::size_t n) { return n < 10 ? "next?" + std::to_string(n) : std::string(); }));
     self = &server;
     http::client client;
     auto r = client.open({.url = server.url("/a/b")});
@@ -452,15 +461,18 @@ TEST_F(IoHttpClient, RedirectsRewriteAsTheRfcSays) {
         const char* becomes;
         bool body;
     };
-    for (const row& r : {row{"301 M", "POST", "GET", false}, row{"302 F", "POST", "GET", false}, row{"303 S", "POST", "GET", false},
-                         row{"307 T", "POST", "POST", true}, row{"308 P", "POST", "POST", true}, row{"301 M", "PUT", "PUT", true},
-                         row{"303 S", "PUT", "GET", false}, row{"303 S", "HEAD", "HEAD", false}, row{"302 F", "HEAD", "HEAD", false}}) {
+    for (const row& r :
+         {row{"301 M", "POST", "GET", false}, row{"302 F", "POST", "GET", false}, row{"303 S", "POST", "GET", false},
+          row{"307 T", "POST", "POST", true}, row{"308 P", "POST", "POST", true}, row{"301 M", "PUT", "PUT", true},
+          row{"303 S", "PUT", "GET", false}, row{"303 S", "HEAD", "HEAD", false},
+          row{"302 F", "HEAD", "HEAD", false}}) {
         script server([&](scripted_connection& c) {
             for (std::size_t n = 0;; ++n) {
                 const std::string request = c.read_request();
                 if (request.empty()) return;
                 server.heard.push_back(request);
-                if (n == 0) c.say("HTTP/1.1 " + std::string(r.status) + "\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n");
+                if (n == 0)
+                    c.say("HTTP/1.1 " + std::string(r.status) + "\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n");
                 else c.say("HTTP/1.1 204 No Content\r\n\r\n");
             }
         });
@@ -525,8 +537,8 @@ TEST_F(IoHttpClient, Fault_HT14_NoWayBackFromHttps) {
 
 // HT11.
 TEST_F(IoHttpClient, Fault_HT11_RedirectsToNonsenseAreRefused) {
-    for (const std::string_view location : {"ftp://a/", "http://", "http://a b/", "javascript:x", "/a b", "http://127.1/", "/\x01",
-                                            "gopher://localhost:1/"}) {
+    for (const std::string_view location : {"ftp://a/", "http://", "http://a b/", "javascript:x", "/a b",
+                                            "http://127.1/", "/\x01", "gopher://localhost:1/"}) {
         script server([&](scripted_connection& c) {
             c.read_request();
             c.answer("", "Location: " + std::string(location) + "\r\n", "302 Found");
@@ -587,9 +599,11 @@ TEST_F(IoHttpClient, StreamsABody) {
     });
     http::client client;
     EXPECT_EQ(client.post(server.url(), http::request_body::stream(counting(30, 10)), "text/plain").body, "got it");
-    EXPECT_TRUE(server.heard.at(0).ends_with("Transfer-Encoding: chunked\r\n\r\na\r\nabcdefghij\r\na\r\nklmnopqrst\r\na\r\nuvwxyzabcd\r\n0\r\n\r\n"))
+    EXPECT_TRUE(server.heard.at(0).ends_with(
+        "Transfer-Encoding: chunked\r\n\r\na\r\nabcdefghij\r\na\r\nklmnopqrst\r\na\r\nuvwxyzabcd\r\n0\r\n\r\n"))
         << server.heard[0];
-    EXPECT_EQ(client.post(server.url(), http::request_body::stream(counting(100'000, 999), 100'000), "text/plain").body, "got it");
+    EXPECT_EQ(client.post(server.url(), http::request_body::stream(counting(100'000, 999), 100'000), "text/plain").body,
+              "got it");
     EXPECT_TRUE(server.heard.at(1).ends_with("Content-Length: 100000\r\n\r\n" + counted(100'000)));
     EXPECT_EQ(client.post(server.url(), http::request_body::stream(counting(0, 1)), "text/plain").body, "got it");
     EXPECT_TRUE(server.heard.at(2).ends_with("\r\n\r\n0\r\n\r\n"));
@@ -611,7 +625,8 @@ TEST_F(IoHttpClient, ASourceThatFailsEndsTheRequest) {
     EXPECT_EQ(text_of([&] { client.post(server.url(), failing, "text/plain"); }), "no more paper");
     EXPECT_EQ(text_of([&] { client.post(server.url(), http::request_body::stream(counting(5, 5), 7), "text/plain"); }),
               "the source of a body ended after 5 of 7 bytes");
-    EXPECT_THROW(client.post(server.url(), http::request_body::stream([](std::span<std::byte> into) { return into.size() + 1; }),
+    EXPECT_THROW(client.post(server.url(),
+                             http::request_body::stream([](std::span<std::byte> into) { return into.size() + 1; }),
                              "text/plain"),
                  std::invalid_argument);
     EXPECT_EQ(client.stats().idle, 0U);
@@ -629,7 +644,8 @@ TEST_F(IoHttpClient, WaitsToBeAskedForTheBody) {
         c.answer("thanks");
     });
     http::client client;
-    EXPECT_EQ(client.request({.method = "PUT", .url = server.url(), .body = "body", .expect_continue = true}).body, "thanks");
+    EXPECT_EQ(client.request({.method = "PUT", .url = server.url(), .body = "body", .expect_continue = true}).body,
+              "thanks");
     EXPECT_EQ(server.heard.at(0), "body");
 }
 
@@ -641,7 +657,8 @@ TEST_F(IoHttpClient, DoesNotWaitForEverToBeAskedForTheBody) {
         c.answer("thanks");
     });
     http::client client;
-    EXPECT_EQ(client.request({.method = "PUT", .url = server.url(), .body = "body", .expect_continue = true}).body, "thanks");
+    EXPECT_EQ(client.request({.method = "PUT", .url = server.url(), .body = "body", .expect_continue = true}).body,
+              "thanks");
     EXPECT_EQ(time.elapsed(), 1s);
 }
 
@@ -689,11 +706,12 @@ TEST_F(IoHttpClient, BothBodiesAtTheSameTime) {
     });
     http::client client;
     copse::queue<std::string> words(1);
-    auto r = client.open({.method = "POST", .url = server.url(), .body = http::request_body::stream([&](std::span<std::byte> into) {
-                              const std::string word = words.get();
-                              std::memcpy(into.data(), word.data(), word.size());
-                              return word.size();
-                          })});
+    auto r = client.open(
+        {.method = "POST", .url = server.url(), .body = http::request_body::stream([&](std::span<std::byte> into) {
+                                                    const std::string word = words.get();
+                                                    std::memcpy(into.data(), word.data(), word.size());
+                                                    return word.size();
+                                                })});
     std::array<std::byte, 100> part;
     for (const std::string_view word : {"one", "and", "another"}) {
         words.put(std::string(word));
@@ -793,7 +811,8 @@ TEST_F(IoHttpClient, WaitingForAPlaceTimesOut) {
     http::client client({.max_connections_per_origin = 1});
     const auto first = copse::spawn([&] { client.get_for(server.url(), 1h); });
     copse::sleep(1ms);
-    EXPECT_NE(text_of([&] { client.get_for(server.url(), 1s); }).find("waiting for a free connection"), std::string::npos);
+    EXPECT_NE(text_of([&] { client.get_for(server.url(), 1s); }).find("waiting for a free connection"),
+              std::string::npos);
     auto killed = copse::spawn([&] { client.get(server.url()); });
     copse::sleep(1ms);
     killed.kill();
@@ -827,7 +846,8 @@ TEST_F(IoHttpClient, AKillAtEachWaitLeavesNothing) {
     });
     http::client client;
     for (int after = 0; after < 12; ++after) {
-        auto asker = copse::spawn([&] { client.post(server.url(), http::request_body::stream(counting(1'000'000, 100)), "a/b"); });
+        auto asker = copse::spawn(
+            [&] { client.post(server.url(), http::request_body::stream(counting(1'000'000, 100)), "a/b"); });
         for (int i = 0; i < after; ++i) copse::yield();
         asker.kill();
         EXPECT_TRUE(asker.killed());
@@ -886,7 +906,8 @@ TEST_F(IoHttpClient, ErrorsNameTheRequest) {
         c.reset();
     });
     EXPECT_EQ(error_of([&] { client.get(server.url()); }), std::errc::connection_reset);
-    EXPECT_EQ(text_of([&] { client.get("http://u:secret@" + server.address() + "/"); }).find("secret"), std::string::npos);
+    EXPECT_EQ(text_of([&] { client.get("http://u:secret@" + server.address() + "/"); }).find("secret"),
+              std::string::npos);
 }
 
 TEST_F(IoHttpClient, WhatFollowsAnAnswerEndsTheConnection) {
@@ -947,7 +968,8 @@ TEST_F(IoHttpClient, ManyAtOnceOfManySizes) {
     for (std::size_t i = 0; i < 100; ++i) {
         all.spawn([&, i] {
             const std::size_t size = i * i * 31;
-            right += client.get(server.url("/" + std::to_string(size))).body == pattern(size, static_cast<unsigned>(size));
+            right +=
+                client.get(server.url("/" + std::to_string(size))).body == pattern(size, static_cast<unsigned>(size));
         });
     }
     all.join();

@@ -71,29 +71,80 @@ TEST(IoHttpUrl, Addresses) {
 
 TEST(IoHttpUrl, DotsAreTakenOut) {
     for (const auto& [given, path] : std::vector<std::pair<std::string, std::string>>{{"/a/../b", "/b"},
-                                                                                       {"/a/./b/", "/a/b/"},
-                                                                                       {"/..", "/"},
-                                                                                       {"/../../a", "/a"},
-                                                                                       {"/a/..", "/"},
-                                                                                       {"/a/.", "/a/"},
-                                                                                       {"//a//b", "//a//b"},
-                                                                                       {"/a/...", "/a/..."},
-                                                                                       {"/%2e%2e/a", "/%2e%2e/a"}}) {
+                                                                                      {"/a/./b/", "/a/b/"},
+                                                                                      {"/..", "/"},
+                                                                                      {"/../../a", "/a"},
+                                                                                      {"/a/..", "/"},
+                                                                                      {"/a/.", "/a/"},
+                                                                                      {"//a//b", "//a//b"},
+                                                                                      {"/a/...", "/a/..."},
+                                                                                      {"/%2e%2e/a", "/%2e%2e/a"}}) {
         EXPECT_EQ(http::url::parse("http://h" + given).path(), path) << given;
     }
 }
 
 // HT11: nothing that becomes a request line may hold a line of its own.
 TEST(IoHttpUrl, Fault_HT11_RefusesWhatIsNone) {
-    for (const std::string_view bad :
-         {"", "http", "http:", "http:/a", "http://", "http:///a", "//host/a", "/a", "host:80", "1http://a", "ht tp://a",
-          "http://a b/", "http://a/\r\nX: y", "http://a/\n", "http://a/ b", "http://a/\tb", "http://a/b\x7f", "http://\xc3\xa4/",
-          "http://a/\xc3\xa4", "http://a/%", "http://a/%1", "http://a/%zz", "http://a/%0", "http://a/<", "http://a/\"", "http://a/\\b",
-          "http://a\\b/", "http://a/^", "http://a:b/", "http://a:-1/", "http://a:0/", "http://a:65536/", "http://a:80:80/",
-          "http://a:+80/", "http://a:8 0/", "http://[::1", "http://::1/", "http://[::1]x/", "http://[127.0.0.1]/", "http://[::1%25lo]/",
-          "http://[]/", "http://[::g]/", "http://a..b/", "http://.a/", "http://./", "http://a%41/", "http://us er@a/", "http://u@v@a/",
-          "http://127.1/", "http://2130706433/", "http://0x7f000001/", "http://0x7f.1/", "http://0177.0.0.1/", "http://1.2.3.256/",
-          "http://1.2.3.4.5/", "http://a.1/", "http://*/", "unknown://a/", "http://?a", "http://#a"}) {
+    for (const std::string_view bad : {"",
+                                       "http",
+                                       "http:",
+                                       "http:/a",
+                                       "http://",
+                                       "http:///a",
+                                       "//host/a",
+                                       "/a",
+                                       "host:80",
+                                       "1http://a",
+                                       "ht tp://a",
+                                       "http://a b/",
+                                       "http://a/\r\nX: y",
+                                       "http://a/\n",
+                                       "http://a/ b",
+                                       "http://a/\tb",
+                                       "http://a/b\x7f",
+                                       "http://\xc3\xa4/",
+                                       "http://a/\xc3\xa4",
+                                       "http://a/%",
+                                       "http://a/%1",
+                                       "http://a/%zz",
+                                       "http://a/%0",
+                                       "http://a/<",
+                                       "http://a/\"",
+                                       "http://a/\\b",
+                                       "http://a\\b/",
+                                       "http://a/^",
+                                       "http://a:b/",
+                                       "http://a:-1/",
+                                       "http://a:0/",
+                                       "http://a:65536/",
+                                       "http://a:80:80/",
+                                       "http://a:+80/",
+                                       "http://a:8 0/",
+                                       "http://[::1",
+                                       "http://::1/",
+                                       "http://[::1]x/",
+                                       "http://[127.0.0.1]/",
+                                       "http://[::1%25lo]/",
+                                       "http://[]/",
+                                       "http://[::g]/",
+                                       "http://a..b/",
+                                       "http://.a/",
+                                       "http://./",
+                                       "http://a%41/",
+                                       "http://us er@a/",
+                                       "http://u@v@a/",
+                                       "http://127.1/",
+                                       "http://2130706433/",
+                                       "http://0x7f000001/",
+                                       "http://0x7f.1/",
+                                       "http://0177.0.0.1/",
+                                       "http://1.2.3.256/",
+                                       "http://1.2.3.4.5/",
+                                       "http://a.1/",
+                                       "http://*/",
+                                       "unknown://a/",
+                                       "http://?a",
+                                       "http://#a"}) {
         EXPECT_NE(why(bad), "it is one") << bad;
     }
     EXPECT_NE(why(std::string("http://a/\0b", 11)), "it is one");
@@ -102,8 +153,7 @@ TEST(IoHttpUrl, Fault_HT11_RefusesWhatIsNone) {
 }
 
 TEST(IoHttpUrl, SaysWhatIsWrongAndNoPassword) {
-    EXPECT_EQ(why("http://user:secret@a:x/"),
-              "not a URL: \"http://…@a:x/\": the port is not a number from 1 to 65535");
+    EXPECT_EQ(why("http://user:secret@a:x/"), "not a URL: \"http://…@a:x/\": the port is not a number from 1 to 65535");
     EXPECT_EQ(why("http://a/\n"),
               "not a URL: \"http://a/\\x0A\": a space, control character or byte over 126 must be percent-encoded");
 }

@@ -195,9 +195,9 @@ TEST_F(IoWebsocket, TheServerSaysGoodbye) {
 }
 
 TEST_F(IoWebsocket, FragmentsBecomeAMessage) {
-    const verdict v = judge(frame(text, "many ", true) + frame(fin | ping, "?", true) + frame(continuation, "small ", true) +
-                            frame(continuation, "", true) + frame(fin | continuation, "trees", true) +
-                            frame(fin | goodbye, "", true));
+    const verdict v = judge(frame(text, "many ", true) + frame(fin | ping, "?", true) +
+                            frame(continuation, "small ", true) + frame(continuation, "", true) +
+                            frame(fin | continuation, "trees", true) + frame(fin | goodbye, "", true));
     EXPECT_EQ(v.messages, std::vector<std::string>{"many small trees"});
     EXPECT_FALSE(v.code);
     EXPECT_EQ(v.told, frame(fin | pong, "?", false) + frame(fin | goodbye, close_payload(1000), false));
@@ -207,12 +207,14 @@ TEST_F(IoWebsocket, BytesOneByOne) {
     websocket_server server(echo);
     raw_client client(server.where());
     const std::string bytes = frame(text, "ma", true) + frame(fin | ping, "12", true) +
-        frame(fin | continuation, std::string(200, 'x'), true) + frame(fin | goodbye, close_payload(1000), true);
+                              frame(fin | continuation, std::string(200, 'x'), true) +
+                              frame(fin | goodbye, close_payload(1000), true);
     for (const char& c : bytes) {
         client.say(std::string_view(&c, 1));
         copse::yield();
     }
-    EXPECT_EQ(client.hear_to_end(), frame(fin | pong, "12", false) + frame(fin | text, "ma" + std::string(200, 'x'), false) +
+    EXPECT_EQ(client.hear_to_end(), frame(fin | pong, "12", false) +
+                                        frame(fin | text, "ma" + std::string(200, 'x'), false) +
                                         frame(fin | goodbye, close_payload(1000), false));
 }
 
@@ -267,9 +269,12 @@ TEST_F(IoWebsocket, Fault_HT15_TextMustBeUtf8) {
         EXPECT_EQ(v.code, http::errc::bad_payload) << what;
         EXPECT_EQ(v.told, frame(fin | goodbye, close_payload(1007), false)) << what;
     }
-    EXPECT_EQ(judge(frame(text, "\xe2\x82", true) + frame(fin | continuation, "\xac", true) + frame(fin | goodbye, "", true)).messages,
-              std::vector<std::string>{"\xe2\x82\xac"});
-    EXPECT_EQ(judge(frame(fin | binary, "\xff", true) + frame(fin | goodbye, "", true)).messages, std::vector<std::string>{"\xff"});
+    EXPECT_EQ(
+        judge(frame(text, "\xe2\x82", true) + frame(fin | continuation, "\xac", true) + frame(fin | goodbye, "", true))
+            .messages,
+        std::vector<std::string>{"\xe2\x82\xac"});
+    EXPECT_EQ(judge(frame(fin | binary, "\xff", true) + frame(fin | goodbye, "", true)).messages,
+              std::vector<std::string>{"\xff"});
 }
 
 TEST_F(IoWebsocket, Fault_HT15_CodesThatMayBeSent) {
@@ -292,18 +297,26 @@ TEST_F(IoWebsocket, Fault_HT15_MessagesAreLimited) {
     verdict v = judge(frame(fin | binary, std::string(1001, 'x'), true), small);
     EXPECT_EQ(v.code, http::errc::body_too_large);
     EXPECT_EQ(v.told, too_big);
-    v = judge(frame(binary, std::string(600, 'x'), true) + frame(fin | continuation, std::string(401, 'x'), true), small);
+    v = judge(frame(binary, std::string(600, 'x'), true) + frame(fin | continuation, std::string(401, 'x'), true),
+              small);
     EXPECT_EQ(v.code, http::errc::body_too_large);
     EXPECT_EQ(v.told, too_big);
     // It is the length that is believed: nothing is stored for it.
-    v = judge(std::string("\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff" "abcd", 14), small);
+    v = judge(std::string("\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff"
+                          "abcd",
+                          14),
+              small);
     EXPECT_EQ(v.code, http::errc::body_too_large);
-    v = judge(std::string("\x82\xff\x80\0\0\0\0\0\0\1" "abcd", 14), small);
+    v = judge(std::string("\x82\xff\x80\0\0\0\0\0\0\1"
+                          "abcd",
+                          14),
+              small);
     EXPECT_EQ(v.code, http::errc::body_too_large) << "the high bit of a length";
     v = judge(frame(fin | binary, std::string(1000, 'x'), true) + frame(fin | goodbye, "", true), small);
     EXPECT_FALSE(v.code);
     EXPECT_EQ(v.messages.at(0).size(), 1000U);
-    v = judge(frame(fin | binary, "x", true) + frame(fin | goodbye, "", true), {.max_message = static_cast<std::size_t>(-1)});
+    v = judge(frame(fin | binary, "x", true) + frame(fin | goodbye, "", true),
+              {.max_message = static_cast<std::size_t>(-1)});
     EXPECT_EQ(v.messages.at(0), "x");
 }
 
@@ -360,7 +373,8 @@ TEST_F(IoWebsocket, Fault_HT15_PingsAreAnsweredInBoundedMemory) {
 }
 
 TEST_F(IoWebsocket, AStreamThatJustEndsIsNoGoodbye) {
-    for (const std::string& bytes : {std::string(), frame(fin | text, "a", true).substr(0, 3), frame(text, "a", true)}) {
+    for (const std::string& bytes :
+         {std::string(), frame(fin | text, "a", true).substr(0, 3), frame(text, "a", true)}) {
         const verdict v = judge(bytes);
         EXPECT_EQ(v.code, http::errc::message_incomplete) << bytes.size();
     }
@@ -440,7 +454,12 @@ TEST_F(IoWebsocket, RequestsThatAreNoHandshakeAreRefused) {
 }
 
 TEST_F(IoWebsocket, Subprotocols) {
-    websocket_server server([](websocket& w) { w.send_text(w.subprotocol()); w.receive(); }, {.subprotocols{"b", "c"}});
+    websocket_server server(
+        [](websocket& w) {
+            w.send_text(w.subprotocol());
+            w.receive();
+        },
+        {.subprotocols{"b", "c"}});
     auto w = websocket::connect(server.url(), {.subprotocols{"a", "c", "b"}});
     EXPECT_EQ(w.subprotocol(), "c") << "the first of the client's";
     EXPECT_EQ(w.receive()->data, "c");
@@ -456,7 +475,8 @@ TEST_F(IoWebsocket, HeadersGoBothWays) {
         echo(w);
     });
     server.start();
-    auto w = websocket::connect("ws://" + to_string(server.local_endpoint()), {.headers{{"Authorization", "Bearer x"}}});
+    auto w =
+        websocket::connect("ws://" + to_string(server.local_endpoint()), {.headers{{"Authorization", "Bearer x"}}});
     EXPECT_EQ(seen, "Bearer x");
     raw_client raw(server.local_endpoint());
     EXPECT_NE(raw.answer.find("X-Server: yes\r\n"), std::string::npos);
@@ -465,7 +485,10 @@ TEST_F(IoWebsocket, HeadersGoBothWays) {
 TEST_F(IoWebsocket, OverAStreamOfOnesOwn) {
     auto [a, b] = io::socketpair();
     http::request asked{.target = "/chat"};
-    asked.headers = {{"Host", "h"}, {"Upgrade", "websocket"}, {"Connection", "Upgrade"}, {"Sec-WebSocket-Version", "13"},
+    asked.headers = {{"Host", "h"},
+                     {"Upgrade", "websocket"},
+                     {"Connection", "Upgrade"},
+                     {"Sec-WebSocket-Version", "13"},
                      {"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}};
     auto w = websocket::accept(std::move(a), asked, frame(fin | text, "ahead", true));
     EXPECT_EQ(w.receive()->data, "ahead");
@@ -485,14 +508,18 @@ std::string refused_by(std::string answer) {
 }
 
 TEST_F(IoWebsocket, AClientWhoseServerWillNot) {
-    EXPECT_NE(refused_by("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").find("/a: the answer was 404 Not Found: there will be no WebSocket"),
+    EXPECT_NE(refused_by("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+                  .find("/a: the answer was 404 Not Found: there will be no WebSocket"),
               std::string::npos)
         << refused_by("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
-    EXPECT_NE(refused_by("HTTP/1.1 301 Moved\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n").find("301"), std::string::npos);
-    for (const std::string answer :
-         {"", "HTTP/1.1 101 Switch", "nonsense\r\n\r\n", "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
-          "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"}) {
-        EXPECT_NE(refused_by(answer).find("there will be no WebSocket"), std::string::npos) << answer << " " << refused_by(answer);
+    EXPECT_NE(refused_by("HTTP/1.1 301 Moved\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n").find("301"),
+              std::string::npos);
+    for (const std::string answer : {"", "HTTP/1.1 101 Switch", "nonsense\r\n\r\n",
+                                     "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+                                     "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: "
+                                     "Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"}) {
+        EXPECT_NE(refused_by(answer).find("there will be no WebSocket"), std::string::npos)
+            << answer << " " << refused_by(answer);
     }
     EXPECT_EQ(error_of([&] { websocket::connect("ws://localhost:1/"); }), std::errc::connection_refused);
 }
@@ -504,7 +531,8 @@ TEST_F(IoWebsocket, ManySendersOneReceiver) {
     for (int f = 0; f < 10; ++f) {
         senders.spawn([&, f] {
             for (int i = 0; i < 20; ++i) {
-                w.send_text(std::to_string(f) + std::string(static_cast<std::size_t>(i) * 500, static_cast<char>('a' + f)));
+                w.send_text(std::to_string(f) +
+                            std::string(static_cast<std::size_t>(i) * 500, static_cast<char>('a' + f)));
                 if (i % 3 == 0) copse::yield();
             }
         });
@@ -514,7 +542,8 @@ TEST_F(IoWebsocket, ManySendersOneReceiver) {
         const auto m = w.receive();
         ASSERT_TRUE(m);
         const auto f = static_cast<std::size_t>(m->data[0] - '0');
-        EXPECT_EQ(m->data, std::to_string(f) + std::string(next[f]++ * 500, static_cast<char>('a' + f))) << "whole, and in order";
+        EXPECT_EQ(m->data, std::to_string(f) + std::string(next[f]++ * 500, static_cast<char>('a' + f)))
+            << "whole, and in order";
     }
     senders.join();
     EXPECT_TRUE(w.close());
@@ -525,8 +554,7 @@ TEST_F(IoWebsocket, PongsDoNotBreakIntoAMessage) {
     const std::string large = pattern(8'000'000);
     websocket_server server([&](websocket& w) {
         auto sender = copse::spawn([&] { w.send_binary(large); });
-        while (auto m = w.receive()) {
-        }
+        while (auto m = w.receive()) {}
         sender.join();
     });
     raw_client client(server.where());
@@ -600,7 +628,8 @@ TEST_F(IoWebsocket, APeerThatDoesNotAnswerTheGoodbye) {
 }
 
 TEST_F(IoWebsocket, AbortEndsAReceiver) {
-    websocket_server server([](websocket& w) { EXPECT_EQ(code_of([&] { w.receive(); }), http::errc::message_incomplete); });
+    websocket_server server(
+        [](websocket& w) { EXPECT_EQ(code_of([&] { w.receive(); }), http::errc::message_incomplete); });
     auto w = websocket::connect(server.url());
     auto receiver = copse::spawn([&] { return error_of([&] { w.receive(); }); });
     copse::yield();
@@ -718,10 +747,12 @@ TEST_F(IoWebsocket, ConnectTimesOut) {
     EXPECT_EQ(time.elapsed(), 10s);
     EXPECT_THROW(websocket::connect_for("ws://" + silent.address(), 1s), io::timed_out);
     EXPECT_THROW(websocket::connect_until("ws://" + silent.address(), copse::clock::now() + 1s), io::timed_out);
-    EXPECT_THROW(websocket::connect_for("wss://" + silent.address(), 1s, {.secure = [](io::any_stream s, const std::string&) {
-                                            copse::sleep(1h);
-                                            return s;
-                                        }}),
+    EXPECT_THROW(websocket::connect_for("wss://" + silent.address(), 1s,
+                                        {.secure =
+                                             [](io::any_stream s, const std::string&) {
+                                                 copse::sleep(1h);
+                                                 return s;
+                                             }}),
                  io::timed_out);
     EXPECT_EQ(time.elapsed(), 13s);
     auto killed = copse::spawn([&] { websocket::connect("ws://" + silent.address()); });
@@ -735,9 +766,9 @@ TEST_F(IoWebsocket, OverASecuredStream) {
     std::string url = server.url();
     url.insert(2, "s");
     auto w = websocket::connect(url, {.secure = [&](io::any_stream s, const std::string& host) {
-        asked = host;
-        return s;
-    }});
+                                    asked = host;
+                                    return s;
+                                }});
     w.send_text("a");
     EXPECT_EQ(w.receive()->data, "a");
     EXPECT_EQ(asked, "127.0.0.1");
@@ -745,7 +776,10 @@ TEST_F(IoWebsocket, OverASecuredStream) {
 
 // What a server sends is checked as well.
 TEST_F(IoWebsocket, Fault_HT15_AMaskedServerIsNone) {
-    websocket_server server([](websocket& w) { w.send_text("first"); w.receive(); });
+    websocket_server server([](websocket& w) {
+        w.send_text("first");
+        w.receive();
+    });
     script between([&](scripted_connection& c) {
         auto real = io::connect(server.where());
         real.send_all(c.read_request());

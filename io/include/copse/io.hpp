@@ -18,11 +18,14 @@
 #include <copse/io/exit_status.hpp>
 #include <copse/io/file.hpp>
 #include <copse/io/frame_stream.hpp>
+#include <copse/io/http/client.hpp>
 #include <copse/io/http/error.hpp>
 #include <copse/io/http/fields.hpp>
 #include <copse/io/http/files.hpp>
 #include <copse/io/http/message.hpp>
 #include <copse/io/http/server.hpp>
+#include <copse/io/http/url.hpp>
+#include <copse/io/http/websocket.hpp>
 #include <copse/io/inherited.hpp>
 #include <copse/io/iostream.hpp>
 #include <copse/io/line_reader.hpp>

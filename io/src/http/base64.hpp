@@ -15,7 +15,8 @@ inline std::string base64(std::string_view bytes) {
         const std::string_view three = bytes.substr(0, 3);
         bytes.remove_prefix(three.size());
         std::uint32_t bits = 0;
-        for (std::size_t i = 0; i < 3; ++i) bits = bits << 8 | (i < three.size() ? static_cast<unsigned char>(three[i]) : 0U);
+        for (std::size_t i = 0; i < 3; ++i)
+            bits = bits << 8 | (i < three.size() ? static_cast<unsigned char>(three[i]) : 0U);
         for (std::size_t i = 0; i < 4; ++i) made += i <= three.size() ? letters[bits >> (18 - 6 * i) & 63] : '=';
     }
     return made;

@@ -52,23 +52,26 @@ int response_stream::status() const noexcept { return exchange_->head().status; 
 const std::string& response_stream::reason() const noexcept { return exchange_->head().reason; }
 const fields& response_stream::headers() const noexcept { return exchange_->head().headers; }
 const url& response_stream::url() const noexcept { return exchange_->asked().to; }
-std::optional<std::uint64_t> response_stream::content_length() const noexcept { return exchange_->head().content_length; }
+std::optional<std::uint64_t> response_stream::content_length() const noexcept {
+    return exchange_->head().content_length;
+}
 
 std::size_t response_stream::read_by(std::span<std::byte> into, std::optional<io::detail::limit> within) {
     const std::chrono::nanoseconds standing = exchange_->options().read_timeout;
-    const clock::time_point deadline = within ? point(*within)
-        : standing.count() > 0                ? detail::deadline_in(standing)
-                                              : detail::no_deadline;
+    const clock::time_point deadline = within                 ? point(*within)
+                                       : standing.count() > 0 ? detail::deadline_in(standing)
+                                                              : detail::no_deadline;
     return detail::told_of(exchange_->asked().method, exchange_->asked().to,
                            [&] { return exchange_->read_some(into, deadline); });
 }
 
 std::string response_stream::read_all_by(std::optional<io::detail::limit> within) {
     const std::chrono::nanoseconds standing = exchange_->options().total_timeout;
-    const clock::time_point deadline = within ? point(*within)
-        : standing.count() > 0                ? detail::deadline_in(standing)
-                                              : detail::no_deadline;
-    return detail::told_of(exchange_->asked().method, exchange_->asked().to, [&] { return exchange_->read_all(deadline); });
+    const clock::time_point deadline = within                 ? point(*within)
+                                       : standing.count() > 0 ? detail::deadline_in(standing)
+                                                              : detail::no_deadline;
+    return detail::told_of(exchange_->asked().method, exchange_->asked().to,
+                           [&] { return exchange_->read_all(deadline); });
 }
 
 void response_stream::close() noexcept { exchange_->close(); }

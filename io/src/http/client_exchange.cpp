@@ -24,8 +24,8 @@ using namespace std::chrono_literals;
 constexpr std::size_t buffer_size = 16 * 1024;
 // What a new connection takes without waiting: the kernel's first send buffer.
 constexpr std::size_t small_body = 16 * 1024;
-constexpr unsigned most_interim = 32;                   // 1xx; each may be as large as a head
-constexpr std::size_t worth_draining = 64 * 1024;       // else a new connection costs less
+constexpr unsigned most_interim = 32;                     // 1xx; each may be as large as a head
+constexpr std::size_t worth_draining = 64 * 1024;         // else a new connection costs less
 constexpr std::chrono::seconds patience_for_continue(1);  // servers need not say it (RFC 9110, 10.1.1)
 
 std::string chunk_line(std::size_t size) {
@@ -69,7 +69,7 @@ void client_exchange::perform(clock::time_point deadline) {
 
 bool client_exchange::is_small() const noexcept {
     return !asked_.body.is_stream() && !(asked_.expect_continue && asked_.body.is_given()) &&
-        asked_.body.text().size() <= small_body;
+           asked_.body.text().size() <= small_body;
 }
 
 void client_exchange::send_now(clock::time_point deadline) {
@@ -117,7 +117,8 @@ void client_exchange::send_body() {
 std::size_t client_exchange::next_of_source(std::span<std::byte> into) {
     source_failed_ = true;
     const std::size_t n = asked_.body.from()(into);
-    if (n > into.size()) throw std::invalid_argument("the source of a body says that it filled more than there was room for");
+    if (n > into.size())
+        throw std::invalid_argument("the source of a body says that it filled more than there was room for");
     source_failed_ = false;
     return n;
 }
@@ -176,7 +177,9 @@ void client_exchange::fail_lost() {
                                                  : "the connection ended without a response");
 }
 
-std::span<const std::byte> client_exchange::received() const noexcept { return {buffer_.get() + begin_, end_ - begin_}; }
+std::span<const std::byte> client_exchange::received() const noexcept {
+    return {buffer_.get() + begin_, end_ - begin_};
+}
 
 /// Returns: false at the end of the stream.
 bool client_exchange::receive(clock::time_point deadline) {
@@ -225,8 +228,7 @@ std::string client_exchange::read_all(clock::time_point deadline) {
             const auto room = static_cast<std::size_t>(
                 std::clamp<std::uint64_t>(expected, 1, std::max<std::uint64_t>(buffer_size, had)));
             all.resize(had + room);
-            const std::size_t n =
-                read_some(std::as_writable_bytes(std::span(all.data() + had, room)), deadline);
+            const std::size_t n = read_some(std::as_writable_bytes(std::span(all.data() + had, room)), deadline);
             all.resize(had + n);
             if (all.size() > most) throw error(errc::body_too_large, "more than " + std::to_string(most) + " bytes");
         }

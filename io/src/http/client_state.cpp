@@ -13,7 +13,8 @@ namespace copse::io::http::detail {
 namespace {
 
 void check(const client_request& what) {
-    for (const char* const own : {"Content-Length", "Transfer-Encoding", "Connection", "Expect", "Upgrade", "TE", "Trailer"}) {
+    for (const char* const own :
+         {"Content-Length", "Transfer-Encoding", "Connection", "Expect", "Upgrade", "TE", "Trailer"}) {
         if (what.headers.contains(own)) {
             throw std::invalid_argument(std::string("http::client writes the header ") + own + " itself");
         }
@@ -44,7 +45,8 @@ bool is_redirect(int status) noexcept {
 
 /// What RFC 9110, 15.4 makes of the request.
 void rewrite(client_request& what, int status) {
-    const bool to_get = status == 303 ? what.method != "HEAD" : (status == 301 || status == 302) && what.method == "POST";
+    const bool to_get =
+        status == 303 ? what.method != "HEAD" : (status == 301 || status == 302) && what.method == "POST";
     if (!to_get) return;
     what.method = "GET";
     what.body = {};
@@ -55,7 +57,8 @@ void rewrite(client_request& what, int status) {
 }
 
 void drop_credentials(client_request& what) {
-    for (const char* const secret : {"Authorization", "Cookie", "Proxy-Authorization", "Host"}) what.headers.erase(secret);
+    for (const char* const secret : {"Authorization", "Cookie", "Proxy-Authorization", "Host"})
+        what.headers.erase(secret);
 }
 
 }  // namespace
@@ -159,7 +162,8 @@ std::string client_state::head_of(const url& to, const client_request& what) con
     head.reserve(256 + what.headers.lines().size());
     ((((head += what.method.text()) += ' ') += to.target()) += " HTTP/1.1\r\n");
     if (!what.headers.contains("Host")) append(head, "Host", to.authority());
-    if (!with_->user_agent.empty() && !what.headers.contains("User-Agent")) append(head, "User-Agent", with_->user_agent);
+    if (!with_->user_agent.empty() && !what.headers.contains("User-Agent"))
+        append(head, "User-Agent", with_->user_agent);
     if (!what.headers.contains("Accept")) append(head, "Accept", "*/*");
     if (!what.headers.contains("Accept-Encoding")) append(head, "Accept-Encoding", "identity");
     head += what.headers.lines();

@@ -51,7 +51,9 @@ void connection_pool::lease::end() noexcept {
 connection_pool::lease connection_pool::take(const url& to, clock::time_point deadline, bool fresh) {
     if (home_ != std::this_thread::get_id()) throw wrong_thread("http::client: it belongs to another thread");
     const auto of =
-        origins_.try_emplace(to.origin(), static_cast<std::ptrdiff_t>(std::max<std::size_t>(with_.max_connections_per_origin, 1)))
+        origins_
+            .try_emplace(to.origin(),
+                         static_cast<std::ptrdiff_t>(std::max<std::size_t>(with_.max_connections_per_origin, 1)))
             .first;
     ++of->second.users;
     try {
@@ -121,7 +123,8 @@ socket connection_pool::connect(const url& to, clock::time_point deadline) const
 
 any_stream connection_pool::secure(socket plain, const url& to, clock::time_point deadline) const {
     return by_deadline(deadline, "TLS handshake", [&]() -> any_stream {
-        return with_.secure ? with_.secure(std::move(plain), to.host()) : secure_by_default(std::move(plain), to.host());
+        return with_.secure ? with_.secure(std::move(plain), to.host())
+                            : secure_by_default(std::move(plain), to.host());
     });
 }
 
@@ -151,7 +154,8 @@ connection_pool::origin_map::iterator connection_pool::longest_kept() noexcept {
     auto oldest = origins_.end();
     for (auto it = origins_.begin(); it != origins_.end(); ++it) {
         if (it->second.kept.empty()) continue;
-        if (oldest == origins_.end() || it->second.kept.front().kept_since < oldest->second.kept.front().kept_since) oldest = it;
+        if (oldest == origins_.end() || it->second.kept.front().kept_since < oldest->second.kept.front().kept_since)
+            oldest = it;
     }
     return oldest;
 }
@@ -176,7 +180,8 @@ void connection_pool::retire() noexcept {
 clock::time_point connection_pool::close_old() noexcept {
     while (kept_ != 0) {
         const auto of = longest_kept();
-        const clock::time_point until = of->second.kept.front().kept_since + std::min<std::chrono::nanoseconds>(with_.idle_time, std::chrono::hours(24));
+        const clock::time_point until = of->second.kept.front().kept_since +
+                                        std::min<std::chrono::nanoseconds>(with_.idle_time, std::chrono::hours(24));
         if (until > clock::now()) return until;
         drop_first(of);
     }

@@ -43,7 +43,7 @@ class connection_pool : public std::enable_shared_from_this<connection_pool> {
         explicit origin(std::ptrdiff_t places) : free(places) {}
 
         semaphore free;
-        std::size_t users = 0;  // leases, and fibers that wait for one
+        std::size_t users = 0;               // leases, and fibers that wait for one
         std::deque<pooled_connection> kept;  // the one used last at the end
     };
     using origin_map = std::map<std::string, origin, std::less<>>;

@@ -48,7 +48,8 @@ errc meaning_of(const boost::system::error_code& e) {
 std::uint64_t length_of(std::string_view text) {
     std::uint64_t length = 0;
     const auto [end, e] = std::from_chars(text.data(), text.data() + text.size(), length);
-    if (e != std::errc() || end != text.data() + text.size()) throw error(errc::bad_framing, "Content-Length is no number");
+    if (e != std::errc() || end != text.data() + text.size())
+        throw error(errc::bad_framing, "Content-Length is no number");
     return length;
 }
 
@@ -121,20 +122,26 @@ private:
             const std::uint64_t length = length_of(head.headers.get("Content-Length"));
             if (has_body(head.status, asked_)) head.content_length = length;
         }
-        if (codings == 1 && (head.version == version::http_1_0 || !same_word(head.headers.get("Transfer-Encoding"), "chunked"))) {
+        if (codings == 1 &&
+            (head.version == version::http_1_0 || !same_word(head.headers.get("Transfer-Encoding"), "chunked"))) {
             throw error(errc::bad_framing, "a Transfer-Encoding other than chunked");
         }
     }
 
-    void on_body_init_impl(const boost::optional<std::uint64_t>& /*length*/, boost::system::error_code& /*e*/) override {
+    void on_body_init_impl(const boost::optional<std::uint64_t>& /*length*/,
+                           boost::system::error_code& /*e*/) override {
         in_body_ = true;
     }
 
-    std::size_t on_body_impl(beast::string_view bytes, boost::system::error_code& /*e*/) override { return take(bytes); }
+    std::size_t on_body_impl(beast::string_view bytes, boost::system::error_code& /*e*/) override {
+        return take(bytes);
+    }
 
-    void on_chunk_header_impl(std::uint64_t size, beast::string_view extensions, boost::system::error_code& /*e*/) override {
+    void on_chunk_header_impl(std::uint64_t size, beast::string_view extensions,
+                              boost::system::error_code& /*e*/) override {
         extensions_ += extensions.size();
-        if (extensions_ > accepted_.chunk_extensions) throw error(errc::bad_chunk, "longer extensions than are accepted");
+        if (extensions_ > accepted_.chunk_extensions)
+            throw error(errc::bad_chunk, "longer extensions than are accepted");
         in_body_ = size != 0;  // the last chunk needs no room
     }
 

@@ -4,10 +4,10 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
-#include <array>
-#include <cctype>
 #include <charconv>
 #include <vector>
+
+#include "http/characters.hpp"
 
 namespace copse::io::http {
 
@@ -17,20 +17,23 @@ namespace {
 
 constexpr std::string_view digits = "0123456789ABCDEF";
 
-bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
-bool is_letter(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+using detail::is_digit;
+using detail::is_letter;
+using detail::lower;
+
 bool is_hex(char c) noexcept { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
-bool is_unreserved(char c) noexcept { return is_letter(c) || is_digit(c) || std::string_view("-._~").find(c) != std::string_view::npos; }
+bool is_unreserved(char c) noexcept {
+    return is_letter(c) || is_digit(c) || std::string_view("-._~").find(c) != std::string_view::npos;
+}
 bool is_subdelim(char c) noexcept { return std::string_view("!$&'()*+,;=").find(c) != std::string_view::npos; }
 
-char small(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 std::string small(std::string_view text) {
     std::string made(text);
-    std::transform(made.begin(), made.end(), made.begin(), [](char c) { return small(c); });
+    std::transform(made.begin(), made.end(), made.begin(), [](char c) { return lower(c); });
     return made;
 }
 
-int value_of(char hex) noexcept { return is_digit(hex) ? hex - '0' : small(hex) - 'a' + 10; }
+int value_of(char hex) noexcept { return is_digit(hex) ? hex - '0' : lower(hex) - 'a' + 10; }
 
 /// For messages: what stands before an '@' is nobody's business, and control characters play no tricks.
 std::string shown(std::string_view text) {
@@ -127,7 +130,8 @@ void check_name(std::string_view host, std::string_view whole) {
 void check_ipv6(std::string_view host, std::string_view whole) {
     if (host.find('%') != host.npos) refuse(whole, "an IPv6 zone has no meaning to others");
     in6_addr address{};
-    if (inet_pton(AF_INET6, std::string(host).c_str(), &address) != 1) refuse(whole, "the brackets hold no IPv6 address");
+    if (inet_pton(AF_INET6, std::string(host).c_str(), &address) != 1)
+        refuse(whole, "the brackets hold no IPv6 address");
 }
 
 /// RFC 3986, 5.2.4, segment by segment.
@@ -158,7 +162,8 @@ bool has_scheme(std::string_view reference) noexcept {
 url url::parse(std::string_view text) {
     for (const char c : text) {
         const auto byte = static_cast<unsigned char>(c);
-        if (byte <= 0x20 || byte >= 0x7f) refuse(text, "a space, control character or byte over 126 must be percent-encoded");
+        if (byte <= 0x20 || byte >= 0x7f)
+            refuse(text, "a space, control character or byte over 126 must be percent-encoded");
     }
     url made;
     std::string_view rest = text;
@@ -214,14 +219,10 @@ url url::resolve(std::string_view reference) const {
     const std::string root = scheme_ + "://" + (userinfo_ ? *userinfo_ + "@" : "") + host_and_port();
     if (reference.empty()) return parse(root + target());
     switch (reference.front()) {
-        case '/':
-            return parse(root + std::string(reference));
-        case '?':
-            return parse(root + path_ + std::string(reference));
-        case '#':
-            return parse(root + target() + std::string(reference));
-        default:
-            return parse(root + path_.substr(0, path_.rfind('/') + 1) + std::string(reference));
+    case '/': return parse(root + std::string(reference));
+    case '?': return parse(root + path_ + std::string(reference));
+    case '#': return parse(root + target() + std::string(reference));
+    default: return parse(root + path_.substr(0, path_.rfind('/') + 1) + std::string(reference));
     }
 }
 
@@ -233,9 +234,7 @@ std::string url::authority() const {
     return made;
 }
 
-std::string url::host_and_port() const {
-    return (brackets_ ? "[" + host_ + "]" : host_) + ":" + std::to_string(port_);
-}
+std::string url::host_and_port() const { return (brackets_ ? "[" + host_ + "]" : host_) + ":" + std::to_string(port_); }
 
 std::string url::origin() const { return scheme_ + "://" + authority(); }
 
@@ -276,7 +275,8 @@ std::string percent_decode(std::string_view text) {
             continue;
         }
         if (i + 2 >= text.size() || !is_hex(text[i + 1]) || !is_hex(text[i + 2])) {
-            throw std::invalid_argument("percent_decode: a % without two hexadecimal digits at byte " + std::to_string(i));
+            throw std::invalid_argument("percent_decode: a % without two hexadecimal digits at byte " +
+                                        std::to_string(i));
         }
         made += static_cast<char>(value_of(text[i + 1]) * 16 + value_of(text[i + 2]));
         i += 2;

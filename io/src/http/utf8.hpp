@@ -10,7 +10,12 @@ inline bool is_utf8(std::string_view text) noexcept {
     const auto at = [&text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
     for (std::size_t i = 0; i < text.size();) {
         const unsigned first = at(i);
-        const std::size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+        const std::size_t length = first < 0x80   ? 1
+                                   : first < 0xc2 ? 0
+                                   : first < 0xe0 ? 2
+                                   : first < 0xf0 ? 3
+                                   : first < 0xf5 ? 4
+                                                  : 0;
         if (length == 0 || length > text.size() - i) return false;
         for (std::size_t k = 1; k < length; ++k) {
             if ((at(i + k) & 0xc0) != 0x80) return false;

@@ -35,7 +35,8 @@ clock::time_point point_after(std::chrono::nanoseconds length) {
 void check(const websocket_options& with) {
     for (const field f : with.headers) {
         std::string name(f.name);
-        std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+        std::transform(name.begin(), name.end(), name.begin(),
+                       [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
         if (name == "connection" || name == "upgrade" || name == "host" || name.starts_with("sec-websocket-")) {
             throw std::invalid_argument("http::websocket writes the header " + std::string(f.name) + " itself");
         }
@@ -51,7 +52,8 @@ any_stream connected(const url& to, const websocket_options& with, clock::time_p
     if (to.scheme() == "ws") return any_stream(std::move(plain));
     const timeout limit(std::chrono::nanoseconds(copse::detail::length_until(deadline)));
     try {
-        return with.secure ? with.secure(std::move(plain), to.host()) : detail::secure_by_default(std::move(plain), to.host());
+        return with.secure ? with.secure(std::move(plain), to.host())
+                           : detail::secure_by_default(std::move(plain), to.host());
     } catch (const timeout_expired& e) {
         if (!limit.threw(e)) throw;
     }
@@ -90,7 +92,7 @@ bool has_key(const request& asked) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
     };
     return asked.headers.count("Sec-WebSocket-Key") == 1 && key.size() == 24 && key.ends_with("==") &&
-        std::all_of(key.begin(), key.end() - 2, is_letter);
+           std::all_of(key.begin(), key.end() - 2, is_letter);
 }
 
 /// The fields of the answer that Beast has made, but for the one that the server adds itself.
@@ -123,17 +125,20 @@ int status_of_refusal(const request& asked) {
 
 std::string serialised(const response& r) {
     return "HTTP/1.1 " + std::to_string(r.status) + " " + std::string(reason_phrase(r.status)) + "\r\n" +
-        std::string(r.headers.lines()) + "Connection: close\r\nContent-Length: " + std::to_string(r.body.size()) + "\r\n\r\n" +
-        r.body;
+           std::string(r.headers.lines()) + "Connection: close\r\nContent-Length: " + std::to_string(r.body.size()) +
+           "\r\n\r\n" + r.body;
 }
 
 [[noreturn]] void refuse(int status) {
-    throw error(errc::upgrade_refused, status == 403 ? "the origin is not allowed" : "the request asks for it in a wrong way");
+    throw error(errc::upgrade_refused,
+                status == 403 ? "the origin is not allowed" : "the request asks for it in a wrong way");
 }
 
 void check_goodbye(std::uint16_t code, std::string_view reason) {
-    const bool sendable = (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1013) || (code >= 3000 && code <= 4999);
-    if (!sendable) throw std::invalid_argument("websocket::close: the code " + std::to_string(code) + " must not be sent");
+    const bool sendable =
+        (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1013) || (code >= 3000 && code <= 4999);
+    if (!sendable)
+        throw std::invalid_argument("websocket::close: the code " + std::to_string(code) + " must not be sent");
     if (reason.size() > 123) throw std::invalid_argument("websocket::close: the reason is longer than 123 bytes");
     if (!detail::is_utf8(reason)) throw std::invalid_argument("websocket::close: the reason is not UTF-8");
 }
@@ -149,7 +154,8 @@ websocket websocket::connect_by(std::string_view text, const websocket_options& 
                                 std::optional<io::detail::limit> within) {
     check(with);
     const url to = url::parse(text);
-    if (to.scheme() != "ws" && to.scheme() != "wss") throw bad_url("http::websocket knows ws and wss only: " + to.printable());
+    if (to.scheme() != "ws" && to.scheme() != "wss")
+        throw bad_url("http::websocket knows ws and wss only: " + to.printable());
     const clock::time_point deadline = within ? point(*within) : point_after(with.handshake_timeout);
     return detail::told_of("GET", to, [&] {
         auto state = std::make_unique<websocket_state>(connected(to, with, deadline), std::string_view(), with);
@@ -186,7 +192,9 @@ websocket websocket::accept(any_stream over, const request& asked, std::string_v
     return websocket(std::move(state));
 }
 
-std::optional<websocket::message> websocket::receive_by(io::detail::limit within) { return state_->receive(point(within)); }
+std::optional<websocket::message> websocket::receive_by(io::detail::limit within) {
+    return state_->receive(point(within));
+}
 
 void websocket::send_by(std::string_view data, bool as_text, io::detail::limit within) {
     if (as_text && !detail::is_utf8(data)) throw std::invalid_argument("websocket::send_text: the text is not UTF-8");

@@ -18,6 +18,8 @@
 #include <system_error>
 #include <utility>
 
+#include "http/characters.hpp"
+
 namespace copse::io::http::detail {
 
 namespace {
@@ -86,9 +88,8 @@ public:
     std::string outbox;
     bool mute = false;  // goodbye has been said: pongs and the like are dropped
 
-    // Whoever owns the connection ends it.
+    // Found by Beast. Whoever owns the connection ends it.
     friend void teardown(beast::role_type /*role*/, memory_layer& /*layer*/, boost_code& e) { e = {}; }
-    friend void beast_close_socket(memory_layer& /*layer*/) {}
 
 private:
     websocket_wire& wire_;
@@ -113,9 +114,7 @@ template <class F>
 void for_each_word(std::string_view list, F f) {
     while (!list.empty()) {
         const auto comma = std::min(list.find(','), list.size());
-        std::string_view word = list.substr(0, comma);
-        while (!word.empty() && (word.front() == ' ' || word.front() == '\t')) word.remove_prefix(1);
-        while (!word.empty() && (word.back() == ' ' || word.back() == '\t')) word.remove_suffix(1);
+        const std::string_view word = trimmed(list.substr(0, comma));
         if (!word.empty()) f(word);
         list.remove_prefix(std::min(comma + 1, list.size()));
     }

@@ -93,7 +93,8 @@ void websocket_state::send_outbox(clock::time_point deadline) {
 
 void websocket_state::fail_closed() const {
     std::string text = "websocket: it is closed";
-    if (engine_.close_code() != 1006) text += ", the peer said goodbye with code " + std::to_string(engine_.close_code());
+    if (engine_.close_code() != 1006)
+        text += ", the peer said goodbye with code " + std::to_string(engine_.close_code());
     throw std::system_error(std::make_error_code(std::errc::broken_pipe), text);
 }
 

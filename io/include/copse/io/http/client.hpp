@@ -67,10 +67,11 @@ private:
 /// What is asked for: `client.request({.method = "PUT", .url = "http://localhost/a", .body = "b"})`.
 struct client_request {
     http::method method{};
-    std::string url{};       ///< absolute; its user:password, if any, becomes an Authorization
-    fields headers{};        ///< Content-Length, Transfer-Encoding and Connection are the client's own: std::invalid_argument
+    std::string url{};  ///< absolute; its user:password, if any, becomes an Authorization
+    fields headers{};  ///< Content-Length, Transfer-Encoding and Connection are the client's own: std::invalid_argument
     request_body body{};
-    bool expect_continue = false;  ///< send `Expect: 100-continue`, and the body when asked for it, after a second at the latest
+    /// Send `Expect: 100-continue`, and the body when asked for it, after a second at the latest.
+    bool expect_continue = false;
 };
 
 struct client_options {
