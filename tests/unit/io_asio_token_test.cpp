@@ -703,4 +703,10 @@ TEST_F(asio_loop, WorksInVirtualTime) {
     asio::post(context, io::use_fiber);
     EXPECT_FALSE(slept) << "time went by before what had been posted";
     sleeper.join();
+
+    {
+        const copse::virtual_time later_than_the_context;
+        asio::post(context, io::use_fiber);
+    }
+    asio::post(context, io::use_fiber);
 }
