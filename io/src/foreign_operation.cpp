@@ -3,6 +3,8 @@
 #include <copse/hub.hpp>
 #include <copse/shield.hpp>
 
+#include "reactor.hpp"
+
 namespace copse::io::detail {
 
 using copse::detail::cause;
@@ -61,6 +63,7 @@ void foreign_operation::ask() {
 }
 
 void foreign_operation::stand_by(if_interrupted then) {
+    reactor::stay_in_hub();  // it may be an event loop there that carries it out
     shared_lock held(*this);
     if (settled_) return;
     stand here(*this, then);

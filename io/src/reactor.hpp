@@ -68,6 +68,10 @@ public:
             return *home.now;
         return make();
     }
+    /// Before a wait for what others do: somebody may have put another driver into the hub since.
+    static void stay_in_hub() {
+        if (home.now != nullptr) home.now->drive();
+    }
     std::uint64_t serial() const noexcept { return serial_; }
     entry_table& table() noexcept { return table_; }
 
