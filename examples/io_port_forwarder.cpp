@@ -1,5 +1,5 @@
-// Forwards every connection to another address, both ways. Each half ends by itself: who has said all it had to say may go on
-// listening, as `ssh`, `nc -N` and HTTP clients do.
+// Forwards every connection to another address, both ways. Each half ends by itself: who has said all it had to say may go
+// on listening, as `ssh`, `nc -N` and HTTP clients do.
 //
 //     io_port_forwarder HERE THERE     until SIGINT or SIGTERM; then no more connections, and five seconds for the rest
 //     io_port_forwarder                forwards to a server of its own once, and ends

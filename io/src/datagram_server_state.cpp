@@ -90,7 +90,8 @@ void datagram_server_state::serve_datagram(const datagram_slot& taken) {
     if (taken.received.truncated) ++stats_.truncated;
 }
 
-// Replies still need the socket: its reader is ended without it. What it has taken already is lost, as if it had come later.
+// Replies still need the socket: its reader is ended without it. What it has taken already is lost, as if it had come
+// later.
 void datagram_server_state::close() noexcept {
     next_ = received_ = 0;
     handlers() == 0 ? traffic_.close() : end_taking();

@@ -26,8 +26,8 @@ enum class registration : std::uint8_t {
     oneshot,  // armed anew for each wait: a descriptor given by number
 };
 
-/// Somebody who is told of a number without standing in line for it: of events, as long as it is linked, and of its end. Must
-/// not switch.
+/// Somebody who is told of a number without standing in line for it: of events, as long as it is linked, and of its end.
+/// Must not switch.
 struct watch : copse::detail::wait_link {
     watch(void (*when_happened)(watch&) noexcept, void (*when_closed)(watch&) noexcept) noexcept
         : happened(when_happened), closed(when_closed) {}

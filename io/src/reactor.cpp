@@ -63,7 +63,8 @@ bool reactor::await_by_number(int fd, direction d, limit& within, sharing who, c
     return e.owned ? await_unremembered(e, d, within, who, operation) : await_once(e, d, within, who, operation);
 }
 
-// One fiber's wait for several descriptors. It has a watch in the entry of each, and takes back all of them when it completes.
+// One fiber's wait for several descriptors. It has a watch in the entry of each, and takes back all of them when it
+// completes.
 struct reactor::common_wait : copse::detail::wait {
     common_wait(const char* operation, std::span<interest> wanted, reactor& r) noexcept
         : wait(operation, wanted.data(), copse::detail::gain::something), all(wanted), counted_by(r) {
@@ -125,7 +126,8 @@ bool reactor::await_any(std::span<interest> all, limit& within, const char* oper
     return copse::detail::park(w, deadline) != copse::detail::cause::timed_out;
 }
 
-// False if the number is none any more. Linked last: what is found out about an earlier holder of the number is not meant for it.
+// False if the number is none any more. Linked last: what is found out about an earlier holder of the number is not meant
+// for it.
 bool reactor::join(interest& i, const char* operation) {
     entry& e = table_.at(i.fd);
     if (e.owned) forget_stale(e);  // of others, arming finds it out

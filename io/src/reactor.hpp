@@ -93,8 +93,9 @@ public:
     /// The same for a descriptor given by number.
     bool await_by_number(int fd, direction d, limit& within, sharing who, const char* operation);
 
-    /// Parks until something happens to one of several descriptors, given by number, that were not ready when poll was asked
-    /// just now, and comes back then, or for no reason. Each may be waited for by others too. What never blocks is passed over.
+    /// Parks until something happens to one of several descriptors, given by number, that were not ready when poll was
+    /// asked just now, and comes back then, or for no reason. Each may be waited for by others too. What never blocks is
+    /// passed over.
     /// Returns: false at the deadline.
     /// Throws:  std::system_error of epoll; what is pending.
     bool await_any(std::span<interest> all, limit& within, const char* operation);

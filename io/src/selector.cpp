@@ -40,8 +40,8 @@ std::uint64_t tag_of(int fd, std::uint32_t serial) noexcept {
     return (static_cast<std::uint64_t>(serial) << 32) | static_cast<std::uint32_t>(fd);
 }
 
-/// Adds it to `epoll`, or changes what it asks for. What epoll knows of the number need not be what was registered, if somebody
-/// closed it without a word.
+/// Adds it to `epoll`, or changes what it asks for. What epoll knows of the number need not be what was registered, if
+/// somebody closed it without a word.
 /// Returns: 0 or the error.
 int tell(int epoll, const membership& m) noexcept {
     epoll_event event{epoll_events_of(m.key->events), {.u64 = tag_of(m.key->fd, m.serial)}};
@@ -255,7 +255,8 @@ std::vector<selected> selector_state::harvest() {
         lose_epoll();
         return found;
     }
-    // Somebody closed a descriptor without a word while a duplicate lives: its events cannot be stopped in this epoll (FD03).
+    // Somebody closed a descriptor without a word while a duplicate lives: its events cannot be stopped in this epoll
+    // (FD03).
     if (!take_events(n, found)) renew();
     if (loose_ == 0) return found;
     for (const auto& [fd, m] : known_) {

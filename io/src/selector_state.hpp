@@ -1,10 +1,10 @@
 // The set behind a selector: an epoll of its own, level-triggered, that the reactor waits for as for any other descriptor.
 //
 // Invariants:
-//   - A membership that is `in_epoll` is known to our epoll, unless its descriptor was closed without a word. Its tag is number
-//     and serial: an event of an earlier membership of the number is told from one of this.
-//   - Every membership but a `closed` one watches the entry of its number, and so hears of its end while the number is still
-//     the old one's. That is when epoll is told: later it could not be, if a duplicate lives (FD03).
+//   - A membership that is `in_epoll` is known to our epoll, unless its descriptor was closed without a word. Its tag is
+//     number and serial: an event of an earlier membership of the number is told from one of this.
+//   - Every membership but a `closed` one watches the entry of its number, and so hears of its end while the number is
+//     still the old one's. That is when epoll is told: later it could not be, if a duplicate lives (FD03).
 //   - What epoll cannot report, always_ready and closed, is counted in loose_, and makes that nobody waits.
 #pragma once
 

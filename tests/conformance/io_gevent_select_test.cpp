@@ -1,4 +1,5 @@
-// select, poll and the selector. Rules 15, 125, 127 and 134 of gevent's list, and what its test__select and test__selectors look at.
+// select, poll and the selector. Rules 15, 125, 127 and 134 of gevent's list, and what its test__select and test__selectors
+// look at.
 
 #include "io_foreign_pipe.hpp"
 #include "io_leak_check.hpp"

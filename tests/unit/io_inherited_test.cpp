@@ -1,5 +1,5 @@
-// Socket activation: what is taken from the environment, and what is refused. Most of it happens in a child, whose numbers from 3
-// on can be arranged.
+// Socket activation: what is taken from the environment, and what is refused. Most of it happens in a child, whose numbers
+// from 3 on can be arranged.
 
 #include "io_leak_check.hpp"
 

@@ -1,5 +1,5 @@
-// poll: what it says of each kind of descriptor, who wakes, and what becomes of numbers that are closed. HK07, FD02, FD03, FD06,
-// FD08, FD10, FD12.
+// poll: what it says of each kind of descriptor, who wakes, and what becomes of numbers that are closed. HK07, FD02, FD03,
+// FD06, FD08, FD10, FD12.
 
 #include "exceptions.hpp"
 #include "io_foreign_pipe.hpp"

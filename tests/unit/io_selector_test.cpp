@@ -1,5 +1,5 @@
-// The selector: its set, what it reports, how it wakes, and what becomes of descriptors that are closed. FD02, FD03, FD05 to
-// FD08, FD19.
+// The selector: its set, what it reports, how it wakes, and what becomes of descriptors that are closed. FD02, FD03, FD05
+// to FD08, FD19.
 
 #include "exceptions.hpp"
 #include "io_foreign_pipe.hpp"

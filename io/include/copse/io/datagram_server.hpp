@@ -127,8 +127,9 @@ public:
     /// Throws:  std::system_error(EBADF) if it is stopped: a start that comes late does not undo a stop.
     void start();
 
-    /// Stops, and serves again at the same endpoint: with the same socket while handlers hold it open, else with one that is
-    /// bound again, by `binding` of the options. Handlers that run, run on, and count; who is in serve_forever leaves it.
+    /// Stops, and serves again at the same endpoint: with the same socket while handlers hold it open, else with one that
+    /// is bound again, by `binding` of the options. Handlers that run, run on, and count; who is in serve_forever leaves
+    /// it.
     /// Parks:   until the fiber that takes datagrams has ended.
     /// Throws:  as bind_datagram(): it is stopped then, and may be restarted again.
     /// After:   a kill: it is stopped.

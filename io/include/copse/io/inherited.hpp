@@ -25,16 +25,17 @@ struct inherited_listener {
 /// LISTEN_FDNAMES, if it is there, has their names with colons in between.
 ///
 ///     auto inherited = io::inherited_listeners();
-///     io::stream_server server(inherited.empty() ? io::listen("0.0.0.0:80") : std::move(inherited.front().listener), handle);
+///     io::socket listener = inherited.empty() ? io::listen(":80") : std::move(inherited.front().listener);
+///     io::stream_server server(std::move(listener), handle);
 ///
-/// They are this thread's from then on, non-blocking, and no longer inherited by programs that are started. The three variables
-/// are removed: a second call finds nothing, and so do those programs. As everything that changes the environment it is for
-/// the time before there are threads.
+/// They are this thread's from then on, non-blocking, and no longer inherited by programs that are started. The three
+/// variables are removed: a second call finds nothing, and so do those programs. As everything that changes the environment
+/// it is for the time before there are threads.
 ///
 /// Returns: none if the environment does not speak of this process; nothing is changed then.
 /// Throws:  std::invalid_argument if a variable is no number, or there are more or fewer names than descriptors;
-///          std::system_error: EBADF and ENOTSOCK for what is no open socket, EINVAL for a stream socket that does not listen,
-///          with its number and name. Nothing was taken or changed then.
+///          std::system_error: EBADF and ENOTSOCK for what is no open socket, EINVAL for a stream socket that does not
+///          listen, with its number and name. Nothing was taken or changed then.
 std::vector<inherited_listener> inherited_listeners();
 
 /// The same for descriptors of all kinds: FIFOs, connected sockets, files. They are no longer inherited; nothing else is

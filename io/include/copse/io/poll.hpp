@@ -16,8 +16,8 @@ std::size_t poll_by(std::span<pollfd> fds, limit within);
 }  // namespace detail
 
 /// Waits until one of `fds` has what is asked of it, and says in each `revents` what it has: as poll(2), whose words these
-/// are. So POLLERR, POLLHUP and POLLNVAL need not be asked for, negative numbers are passed over, what never blocks (a regular
-/// file) is always ready, and a number may come several times.
+/// are. So POLLERR, POLLHUP and POLLNVAL need not be asked for, negative numbers are passed over, what never blocks (a
+/// regular file) is always ready, and a number may come several times.
 ///
 ///     pollfd fds[] = {{client.native_handle(), POLLIN, 0}, {timer.get(), POLLIN, 0}};
 ///     if (io::poll_for(fds, 1s) == 0) std::cout << "quiet\n";
@@ -29,11 +29,11 @@ std::size_t poll_by(std::span<pollfd> fds, limit within);
 /// The others have a turn first, also if something is ready: who does nothing but poll hinders nobody.
 ///
 /// Parks:   until there is something; without descriptors until killed.
-/// Returns: how many `revents` are not 0. A descriptor that is closed meanwhile has POLLNVAL, and its number is not asked about
-///          again: by socket::close, descriptor::close and notify_closing at once, by another thread when something else wakes
-///          the fiber.
-/// Throws:  std::system_error: EINVAL for more descriptors than the process may have, ENOMEM or ENOSPC from epoll; whatever a
-///          kill or a timeout scope throws.
+/// Returns: how many `revents` are not 0. A descriptor that is closed meanwhile has POLLNVAL. If it was closed by
+///          socket::close, descriptor::close or notify_closing, that wakes the fiber, and its number, which may be somebody
+///          else's by then, is not asked about again; a close by another thread is found out when something else wakes it.
+/// Throws:  std::system_error: EINVAL for more descriptors than the process may have, ENOMEM or ENOSPC from epoll; whatever
+///          a kill or a timeout scope throws.
 /// After:   a kill: nobody waits, nothing was taken; `revents` is not specified.
 /// Cost:    one poll; if it has to wait, one epoll_ctl for each descriptor, one allocation, and one more poll.
 inline std::size_t poll(std::span<pollfd> fds) { return detail::poll_by(fds, {}); }

@@ -28,8 +28,8 @@ select_result select_by(const descriptor_list& read, const descriptor_list& writ
 std::size_t select_by(int nfds, fd_set* read, fd_set* write, fd_set* urgent, limit within);
 }  // namespace detail
 
-/// Waits until a descriptor of `read` can be read, one of `write` written, or one of `urgent` has urgent data. There may be as
-/// many as there are descriptors, with any numbers; one that comes twice is reported twice.
+/// Waits until a descriptor of `read` can be read, one of `write` written, or one of `urgent` has urgent data. There may be
+/// as many as there are descriptors, with any numbers; one that comes twice is reported twice.
 ///
 ///     const auto ready = io::select({listener, client}, {client});
 ///     for (const int fd : ready.readable) …
@@ -38,8 +38,8 @@ std::size_t select_by(int nfds, fd_set* read, fd_set* write, fd_set* urgent, lim
 ///
 /// Parks:   until there is something; without descriptors until killed.
 /// Returns: what is ready, at least one.
-/// Throws:  std::invalid_argument for a negative number; std::system_error: EBADF, which names it, if one is no descriptor or is
-///          closed meanwhile, else as poll; whatever a kill or a timeout scope throws.
+/// Throws:  std::invalid_argument for a negative number; std::system_error: EBADF, which names it, if one is no descriptor
+///          or is closed meanwhile, else as poll; whatever a kill or a timeout scope throws.
 /// After:   a kill: nobody waits, nothing was taken.
 inline select_result select(const descriptor_list& read, const descriptor_list& write = {},
                             const descriptor_list& urgent = {}) {
@@ -58,8 +58,8 @@ select_result select_until(const descriptor_list& read, const descriptor_list& w
     return detail::select_by(read, write, urgent, detail::limit::until(when));
 }
 
-/// The same as select(2) has it: of the descriptors below `nfds`, those in the sets; a null pointer is an empty set. The sets
-/// become what is ready.
+/// The same as select(2) has it: of the descriptors below `nfds`, those in the sets; a null pointer is an empty set. The
+/// sets become what is ready.
 /// Returns: how many members the sets have then.
 /// Throws:  std::invalid_argument if `nfds` is negative or over FD_SETSIZE (1024), which no fd_set can hold.
 /// After:   whatever is thrown: the sets are as they were.

@@ -51,13 +51,13 @@ struct selected {
 ///         for (const auto& [key, events] : ready.select()) serve(*key, events);
 ///     }
 ///
-/// Level-correct: what is ready is reported by every `select` until it is dealt with, whoever does that. An error or hang-up
-/// counts as ready for all that was asked. Regular files and whatever else never blocks are always ready. A descriptor may be
-/// in several selectors, and waited for otherwise too; in one selector it is once.
+/// Level-correct: what is ready is reported by every `select` until it is dealt with, whoever does that. An error or
+/// hang-up counts as ready for all that was asked. Regular files and whatever else never blocks are always ready. A
+/// descriptor may be in several selectors, and waited for otherwise too; in one selector it is once.
 ///
-/// It is well to unregister a descriptor before it is closed. One that is closed first (by socket::close, descriptor::close or
-/// notify_closing) is reported as ready for all that was asked, so that somebody finds out, until it is unregistered or its
-/// number registered again. What another thread closes without a word is not reported any more.
+/// It is well to unregister a descriptor before it is closed. One that is closed first (by socket::close, descriptor::close
+/// or notify_closing) is reported as ready for all that was asked, so that somebody finds out, until it is unregistered or
+/// its number registered again. What another thread closes without a word is not reported any more.
 ///
 /// Any fiber may change the set while another one waits in `select`: the wait is for the new set from then on.
 ///

@@ -118,8 +118,8 @@ public:
     /// Throws:  std::system_error(EBADF) if it is stopped: a start that comes late does not undo a stop.
     void start();
 
-    /// Stops, listens at the same endpoint again, with `listening` of the options, and serves. Connections that run, run on, and
-    /// count; who is in serve_forever leaves it. Meanwhile, for less than a turn of the hub, clients are refused.
+    /// Stops, listens at the same endpoint again, with `listening` of the options, and serves. Connections that run, run
+    /// on, and count; who is in serve_forever leaves it. Meanwhile, for less than a turn of the hub, clients are refused.
     /// Parks:   until the fiber that takes connections has ended.
     /// Throws:  as listen(): it is stopped then, and may be restarted again.
     /// After:   a kill: it is stopped.
