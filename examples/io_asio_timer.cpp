@@ -1,5 +1,5 @@
-// Boost.Asio and fibers in one thread: the hub runs the io_context, and `use_fiber` parks the fiber until an operation of Asio has
-// ended. A server of Asio's talks to a client of copse.
+// Boost.Asio and fibers in one thread: the hub runs the io_context, and `use_fiber` parks the fiber until an operation of
+// Asio has ended. A server of Asio's talks to a client of copse.
 //
 //     io_asio_timer
 #include <copse/fiber.hpp>

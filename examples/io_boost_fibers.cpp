@@ -1,5 +1,5 @@
-// A program of Boost.Fiber on copse's hub: its fibers, mutex, condition variable and channel, and sockets of copse. The server's
-// connections are fibers of copse, its clients are fibers of Boost, in one thread.
+// A program of Boost.Fiber on copse's hub: its fibers, mutex, condition variable and channel, and sockets of copse. The
+// server's connections are fibers of copse, its clients are fibers of Boost, in one thread.
 //
 //     io_boost_fibers
 #include <copse/io.hpp>

@@ -29,7 +29,8 @@ struct foreign_operation::stand : shared_wait {
     foreign_operation& of;
 };
 
-// Somewhere in a turn of the hub, or in the fiber that kills: the operation is asked in the hub, where others' code may run.
+// Somewhere in a turn of the hub, or in the fiber that kills: the operation is asked in the hub, where others' code may
+// run.
 bool foreign_operation::stand::postpone(wait& w) noexcept {
     auto& self = static_cast<stand&>(w);
     if (self.of.asked_) return false;

@@ -8,8 +8,8 @@
 
 namespace copse::io::detail {
 
-// A turn is posted when the hub is about to sleep or to look, and not by the event that calls for it: what is posted during its
-// sleep wakes it by a system call.
+// A turn is posted when the hub is about to sleep or to look, and not by the event that calls for it: what is posted
+// during its sleep wakes it by a system call.
 struct guest_loop::lodger : guest, std::enable_shared_from_this<lodger> {
     lodger(int number, void* owner, hooks its) noexcept : of(owner), hook(its) {
         fd = number;

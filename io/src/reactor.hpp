@@ -1,8 +1,8 @@
 // The reactor: what fibers of one thread wait for on which descriptor, and what epoll said about it.
 //
-// A descriptor of a socket is registered once, edge-triggered, for both directions, when it first has to wait; readiness is
-// remembered in its entry. A descriptor given by number may be read by others, so nothing is remembered: each wait arms it anew
-// (EPOLLONESHOT, level-triggered), which asks the kernel afresh.
+// A descriptor of a socket is registered once, edge-triggered, for both directions, when it first has to wait; readiness
+// is remembered in its entry. A descriptor given by number may be read by others, so nothing is remembered: each wait
+// arms it anew (EPOLLONESHOT, level-triggered), which asks the kernel afresh.
 //
 // Invariants:
 //   - Whoever holds a wait in an entry's list is counted in watching_, by the wait's own constructor and undo.

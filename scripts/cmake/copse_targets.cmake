@@ -39,8 +39,8 @@ function(copse_room room)
         SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 endfunction()
 
-# The library a program needs: a bridge if it includes that, copse::io if it includes anything of that room, else copse::fibers
-# alone.
+# The library a program needs: a bridge if it includes that, copse::io if it includes anything of that room, else
+# copse::fibers alone.
 function(copse_room_of source result)
     get_filename_component(name ${source} NAME)
     file(STRINGS ${source} bridge REGEX "^[ \t]*#[ \t]*include[ \t]*<copse/io/(asio_|boost_fiber)" LIMIT_COUNT 1)

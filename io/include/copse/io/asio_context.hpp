@@ -5,8 +5,9 @@
 ///     client.async_connect(server, copse::io::use_fiber);                    // parks the fiber
 ///     boost::asio::async_write(client, boost::asio::buffer("hello"), copse::io::use_fiber);
 ///
-/// Asio's reactor sleeps in an epoll descriptor of its own, and that one can be waited for like any other: the hub watches it, and
-/// gives the context a turn when there is something to do. Nothing is polled, and nobody runs the context.
+/// Asio's reactor sleeps in an epoll descriptor of its own, and that one can be waited for like any other: the hub
+/// watches it, and gives the context a turn when there is something to do. Nothing is polled, and nobody runs the
+/// context.
 ///
 /// Optional: needs the headers of Boost.Asio, 1.74 or newer, with epoll; the target is copse::asio.
 #pragma once
@@ -31,8 +32,8 @@ namespace copse::io {
 
 namespace detail {
 
-// Asio tells nobody that something was posted while nobody runs the context, so what it knows of that has to be looked at. A member
-// may be named in an explicit instantiation wherever it is private ([temp.spec]); the friend hands it on.
+// Asio tells nobody that something was posted while nobody runs the context, so what it knows of that has to be looked
+// at. A member may be named in an explicit instantiation wherever it is private ([temp.spec]); the friend hands it on.
 namespace asio_private {
 
 template <class Name, auto Member>
@@ -72,8 +73,8 @@ public:
 
     bool has_work() const noexcept { return scheduler_.*member(asio_private::outstanding_work()) != 0; }
 
-    /// If nothing but the reactor is in the queue: says that a thread sleeps in it, as run() does before it goes there. So the
-    /// next post on any thread interrupts the reactor, which makes its descriptor readable.
+    /// If nothing but the reactor is in the queue: says that a thread sleeps in it, as run() does before it goes there.
+    /// So the next post on any thread interrupts the reactor, which makes its descriptor readable.
     /// Returns: false if there is something to be run.
     bool fall_asleep() noexcept {
         const boost::asio::detail::conditionally_enabled_mutex::scoped_lock held(scheduler_.*
@@ -92,14 +93,15 @@ private:
 
 }  // namespace detail
 
-/// An io_context for sockets, timers, signal sets, resolvers and posted functions of Asio. Handlers run in the hub, in turns of at
-/// most 128: like posted functions and raw links they must not block (`use_fiber` in one throws blocking_in_hub), and what they
-/// throw goes to the hub's error handler. Fibers of this thread start operations with `use_fiber`, or with any other token.
+/// An io_context for sockets, timers, signal sets, resolvers and posted functions of Asio. Handlers run in the hub, in
+/// turns of at most 128: like posted functions and raw links they must not block (`use_fiber` in one throws
+/// blocking_in_hub), and what they throw goes to the hub's error handler. Fibers of this thread start operations with
+/// `use_fiber`, or with any other token.
 ///
-/// Made and ended on one thread, whose hub runs it from then on. Its executor may be posted to on every thread, as always. While
-/// something is outstanding, or somebody holds a work guard, a hub whose fibers all wait is not dead-locked; otherwise it is, so
-/// another thread that is going to post needs a guard. A fiber that waits in `use_fiber` when the context ends gets
-/// operation_dropped. In the child of a fork it does nothing any more: make another one there.
+/// Made and ended on one thread, whose hub runs it from then on. Its executor may be posted to on every thread, as
+/// always. While something is outstanding, or somebody holds a work guard, a hub whose fibers all wait is not
+/// dead-locked; otherwise it is, so another thread that is going to post needs a guard. A fiber that waits in `use_fiber`
+/// when the context ends gets operation_dropped. In the child of a fork it does nothing any more: make another one there.
 ///
 /// Asio's timers keep real time, also in virtual time.
 /// Cost:    a turn has two or three epoll_wait of Asio's; a post that finds the hub asleep changes a registration.

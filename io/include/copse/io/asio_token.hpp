@@ -1,4 +1,5 @@
-/// `use_fiber`: a completion token for every operation of Boost.Asio, which starts it and parks the fiber until it has ended.
+/// `use_fiber`: a completion token for every operation of Boost.Asio, which starts it and parks the fiber until it has
+/// ended.
 ///
 ///     boost::asio::steady_timer timer(context, 1s);
 ///     timer.async_wait(io::use_fiber);                                    // throws boost::system::system_error
@@ -7,11 +8,12 @@
 ///     n = socket.async_read_some(buffer, io::use_fiber[ec]);              // tells instead
 ///     auto [signal, count] = operation(io::use_fiber);                    // several values: a std::tuple
 ///
-/// Who runs the operation does not matter: an asio_context (copse/io/asio_context.hpp), which needs no thread, an io_context or
-/// thread_pool that other threads run, or the operation itself, at once. bind_executor and its like work around the token.
+/// Who runs the operation does not matter: an asio_context (copse/io/asio_context.hpp), which needs no thread, an
+/// io_context or thread_pool that other threads run, or the operation itself, at once. bind_executor and its like work
+/// around the token.
 ///
-/// Optional: needs the headers of Boost.Asio, 1.74 or newer, which are included here; the target is copse::asio. With 1.77 or
-/// newer a fiber that is killed, or out of time, cancels its operation.
+/// Optional: needs the headers of Boost.Asio, 1.74 or newer, which are included here; the target is copse::asio. With
+/// 1.77 or newer a fiber that is killed, or out of time, cancels its operation.
 #pragma once
 
 #include <exception>
@@ -61,15 +63,16 @@ struct operation_dropped : error {
 /// The type of `use_fiber`. A call with this token
 /// Parks:   until the operation has ended, unless it has ended when it was started.
 /// Returns: nothing, the value, or a std::tuple of the values that the operation hands over after its error, moved.
-/// Throws:  boost::system::system_error for an error code, unless one was given to be set; what a std::exception_ptr holds;
-///          operation_dropped; what starting it throws; what was pending before it was started; blocking_in_hub in handlers and
-///          posted functions.
+/// Throws:  boost::system::system_error for an error code, unless one was given to be set; what a std::exception_ptr
+///          holds; operation_dropped; what starting it throws; what was pending before it was started; blocking_in_hub in
+///          handlers and posted functions.
 /// After:   a kill or timeout that comes while it goes on asks it to end: by its cancellation slot, with all kinds of
-///          cancellation, or as `cancelled_by` says. It is thrown when the operation has ended, so that nothing refers to the
-///          fiber's buffers any more; before that the fiber does not leave, and what cannot be cancelled is waited for. If it
-///          ended with success all the same, that is returned, and the kill is thrown at the next wait: nothing is lost.
-/// Thread:  cancellation is asked for on the executor of the operation, or in the hub if it has none. As always in Asio, the
-///          object that the operation belongs to has to outlive it.
+///          cancellation, or as `cancelled_by` says. It is thrown when the operation has ended, so that nothing refers to
+///          the fiber's buffers any more; before that the fiber does not leave, and what cannot be cancelled is waited
+///          for. If it ended with success all the same, that is returned, and the kill is thrown at the next wait:
+///          nothing is lost.
+/// Thread:  cancellation is asked for on the executor of the operation, or in the hub if it has none. As always in Asio,
+///          the object that the operation belongs to has to outlive it.
 /// Cost:    one allocation, beside those of Asio.
 class use_fiber_t {
 public:
@@ -82,9 +85,9 @@ public:
         return other;
     }
 
-    /// A kill or timeout calls `f`, once, in the hub, in place of the operation's own cancellation. For operations that have
-    /// none, and Boost before 1.77: `timer.async_wait(use_fiber.cancelled_by([&] { timer.cancel(); }))`. `f` must not block and
-    /// has to live as long as the call: what is written in the call does.
+    /// A kill or timeout calls `f`, once, in the hub, in place of the operation's own cancellation. For operations that
+    /// have none, and Boost before 1.77: `timer.async_wait(use_fiber.cancelled_by([&] { timer.cancel(); }))`. `f` must
+    /// not block and has to live as long as the call: what is written in the call does.
     template <class F>
     constexpr use_fiber_t cancelled_by(const F& f) const noexcept {
         use_fiber_t other = *this;
@@ -93,8 +96,8 @@ public:
         return other;
     }
 
-    /// A kill or timeout leaves at once; the operation goes on by itself, and what it brings is dropped. Only for operations that
-    /// refer to nothing of the caller's.
+    /// A kill or timeout leaves at once; the operation goes on by itself, and what it brings is dropped. Only for
+    /// operations that refer to nothing of the caller's.
     constexpr use_fiber_t abandonable() const noexcept {
         use_fiber_t other = *this;
         other.wishes_.then = detail::if_interrupted::abandon;

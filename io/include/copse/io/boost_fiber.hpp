@@ -1,14 +1,15 @@
-/// Programs of Boost.Fiber on this thread's hub: their fibers, mutexes, condition variables, channels and futures stay as they are,
-/// and may use sockets and everything else of copse.
+/// Programs of Boost.Fiber on this thread's hub: their fibers, mutexes, condition variables, channels and futures stay as
+/// they are, and may use sockets and everything else of copse.
 ///
-///     boost::fibers::use_scheduling_algorithm<copse::io::boost_fiber>();     // first, in every thread that has such fibers
+///     boost::fibers::use_scheduling_algorithm<copse::io::boost_fiber>();  // first, in each thread
 ///     boost::fibers::fiber reader([&] {
 ///         const std::size_t n = copse::io::boost_fiber::call([&] { return socket.recv(buffer); });
-///         const std::lock_guard lock(mutex);                                  // a boost::fibers::mutex
-///         ready.notify_one();                                                 // a boost::fibers::condition_variable
+///         const std::lock_guard lock(mutex);                               // a boost::fibers::mutex
+///         ready.notify_one();                                              // a boost::fibers::condition_variable
 ///     });
 ///
-/// Optional: needs Boost.Fiber, 1.74 or newer, which is included here and has to be linked; the target is copse::boost_fiber.
+/// Optional: needs Boost.Fiber, 1.74 or newer, which is included here and has to be linked; the target is
+/// copse::boost_fiber.
 #pragma once
 
 #include <algorithm>
@@ -36,23 +37,23 @@
 
 namespace copse::io {
 
-/// The scheduling algorithm: first in, first out, as Boost's round_robin. When no Boost fiber is ready the thread sleeps in its hub,
-/// until one of them is woken (by this thread or another), a deadline of Boost.Fiber comes, or fibers of copse have to run; when
-/// some are always ready, the fibers of copse have their turn once a round.
+/// The scheduling algorithm: first in, first out, as Boost's round_robin. When no Boost fiber is ready the thread sleeps
+/// in its hub, until one of them is woken (by this thread or another), a deadline of Boost.Fiber comes, or fibers of
+/// copse have to run; when some are always ready, the fibers of copse have their turn once a round.
 ///
 /// Who may call what:
 ///
-/// - Boost fibers, and the thread's main function, use all of Boost.Fiber, and of copse what cannot wait. What may wait goes through
-///   `call`. Without it, it throws blocking_in_hub in a Boost fiber; in the main function it works, and stops all Boost fibers
-///   meanwhile.
-/// - Fibers of copse use all of copse, and of Boost.Fiber what cannot wait: notify_one, set_value, try_push, starting and detaching a
-///   fiber. Waiting there (lock, wait, join, get, pop) is not possible, and not found out: another Boost fiber would be suspended
-///   in their place.
+/// - Boost fibers, and the thread's main function, use all of Boost.Fiber, and of copse what cannot wait. What may wait
+///   goes through `call`. Without it, it throws blocking_in_hub in a Boost fiber; in the main function it works, and
+///   stops all Boost fibers meanwhile.
+/// - Fibers of copse use all of copse, and of Boost.Fiber what cannot wait: notify_one, set_value, try_push, starting and
+///   detaching a fiber. Waiting there (lock, wait, join, get, pop) is not possible, and not found out: another Boost
+///   fiber would be suspended in their place.
 /// - Limits of copse (timeout, stop_scope, kill) reach what is inside of a `call`, and nothing else of a Boost fiber.
 ///
-/// Boost fibers belong to the thread that started them. The hub never reports a deadlock there: any thread may wake a Boost
-/// fiber. All of them have to have ended when their thread's main function returns. Launch policy: with launch::dispatch a new
-/// fiber is not watched for calls without `call` until it first waits.
+/// Boost fibers belong to the thread that started them. The hub never reports a deadlock there: any thread may wake a
+/// Boost fiber. All of them have to have ended when their thread's main function returns. Launch policy: with
+/// launch::dispatch a new fiber is not watched for calls without `call` until it first waits.
 ///
 /// Cost:    a round of the ready queue has one yield of copse; a `call` starts a fiber of copse, and waits for it.
 class boost_fiber final : public boost::fibers::algo::algorithm {
@@ -71,12 +72,12 @@ public:
         if (here_ == this) here_ = nullptr;
     }
 
-    /// Runs `f` in a fiber of copse, where everything may wait, and suspends the Boost fiber until it has ended; other Boost
-    /// fibers and those of copse go on. In a fiber of copse it is just called.
+    /// Runs `f` in a fiber of copse, where everything may wait, and suspends the Boost fiber until it has ended; other
+    /// Boost fibers and those of copse go on. In a fiber of copse it is just called.
     /// Parks:   the Boost fiber, always.
     /// Returns: what `f` returns.
-    /// Throws:  what `f` throws; fiber_killed if its fiber is killed, as at the end of the thread; error in a thread without this
-    ///          algorithm; std::bad_alloc.
+    /// Throws:  what `f` throws; fiber_killed if its fiber is killed, as at the end of the thread; error in a thread
+    ///          without this algorithm; std::bad_alloc.
     /// Cost:    the start of a fiber; one allocation.
     template <class F>
     static std::invoke_result_t<F&> call(F&& f) {
@@ -163,8 +164,8 @@ private:
     shared::event bell_;
 };
 
-// On the stack of whoever is going to be left. Only the dispatcher may let fibers of copse run here: those may wake whom they
-// find suspended, and everybody else is not yet.
+// On the stack of whoever is going to be left. Only the dispatcher may let fibers of copse run here: those may wake whom
+// they find suspended, and everybody else is not yet.
 inline boost::fibers::context* boost_fiber::pick_next() noexcept {
     using boost::fibers::type;
     if (context::active()->is_context(type::dispatcher_context) && !ready_.empty()) let_the_hub_run();

@@ -1,8 +1,9 @@
 // An operation that another library carries out, on whatever thread, and that one fiber waits for.
 //
-// It may hold pointers to what the fiber has on its stack, so the fiber does not leave while it goes on: an interrupt that comes
-// first asks the operation to end soon, stays pending, and is thrown once it has ended. If it has ended with success by then, its
-// result is given, and the interrupt is thrown at the next wait (decision 3): nothing that was received is lost.
+// It may hold pointers to what the fiber has on its stack, so the fiber does not leave while it goes on: an interrupt
+// that comes first asks the operation to end soon, stays pending, and is thrown once it has ended. If it has ended with
+// success by then, its result is given, and the interrupt is thrown at the next wait (decision 3): nothing that was
+// received is lost.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,6 @@
-// The event loop of another library, run by this thread's hub: its descriptor is watched by our epoll, and it has its turns in the
-// hub's greenlet, where posted functions run. So its callbacks must not block, and what they throw goes to the error handler.
+// The event loop of another library, run by this thread's hub: its descriptor is watched by our epoll, and it has its
+// turns in the hub's greenlet, where posted functions run. So its callbacks must not block, and what they throw goes to
+// the error handler.
 #pragma once
 
 #include <memory>
@@ -11,8 +12,8 @@ public:
     struct hooks {
         /// Does what there is to do, for a while, without waiting. In the hub. True: there is more.
         bool (*turn)(void* of);
-        /// Before the hub sleeps or looks at its descriptors. True: there is nothing to do, and from now on what comes makes the
-        /// descriptor readable. False: it wants a turn.
+        /// Before the hub sleeps or looks at its descriptors. True: there is nothing to do, and from now on what comes
+        /// makes the descriptor readable. False: it wants a turn.
         bool (*rest)(void* of) noexcept;
         /// Something is outstanding: while it is, nothing is a deadlock.
         bool (*busy)(const void* of) noexcept;
