@@ -238,7 +238,7 @@ TEST_F(IoTlsHostile, Fault_TL08_AKeyUpdateWithoutASender) {
         SSL_write(c.peer->ssl(), "one", 3);
     }
     c.peer->flush();
-    c.serving.join();
+    ASSERT_TRUE(c.serving.join_for(1h)) << "it waits for who does not read";
     EXPECT_EQ(c.serving.get(), "nothing");
 }
 
