@@ -307,6 +307,7 @@ TEST_F(HttpServer, Fault_HT03_MalformedHeadsAreRefused) {
                                     start + "Host: x\r\n: y\r\n\r\n",
                                     start + "Host: x\r\nA\r\n\r\n",
                                     start + "Host: x\r\n folded\r\n\r\n",
+                                    start + "Host: x\r\nA: b\r\n folded\r\n\r\n",
                                     start + "Host: x\r\n\tfolded: y\r\n\r\n",
                                     start + " Host: x\r\n\r\n",
                                     start + "Host: x\nA: b\r\n\r\n",
