@@ -111,6 +111,58 @@ TEST_F(HttpServer, TakesARequestByteByByte) {
     EXPECT_EQ(recv_text(c), answer_of("PUT /x [abc]"));
 }
 
+TEST_F(HttpServer, TakesRequestsCutAnywhere) {
+    serve([](http::exchange& x) { x.respond(mirror({.method = x.request().method, .body = x.read_body()})); });
+    const std::string sent =
+        "\r\nPUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "3;a=b\r\nabc\r\nA\r\n0123456789\r\n0\r\nSum: 1\r\n\r\n"
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nxyzHEAD / HTTP/1.1\r\nHost: x\r\n\r\n";
+    const std::string wanted = ask(sent);
+    EXPECT_EQ(wanted.find(answer_of("PUT / [abc0123456789]") + answer_of("POST / [xyz]") + "HTTP/1.1 200 OK\r\n"), 0U);
+    copse::virtual_time time;
+    for (std::size_t cut = 1; cut < sent.size(); ++cut) {
+        io::socket c = client();
+        c.send_all(sent.substr(0, cut));
+        copse::sleep(1ms);  // virtual: until the server waits for the rest
+        c.send_all(sent.substr(cut));
+        c.shutdown(io::shut::write);
+        EXPECT_EQ(recv_to_end(c), wanted) << "cut at " << cut;
+    }
+    server_->stop_for(0s);
+    server_.reset();
+}
+
+// Whatever comes, the server answers in HTTP, or not at all, and goes on.
+TEST_F(HttpServer, BearsRandomRequests) {
+    serve();
+    const std::vector<std::string> seeds = {
+        "GET / HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n",
+        "PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;a=\"b\"\r\nabc\r\n0\r\nSum: 1\r\n\r\n",
+        "POST http://x/ HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nxyz"};
+    unsigned random = 1;
+    const auto below = [&](std::size_t n) {
+        random = random * 1664525U + 1013904223U;
+        return (random >> 8) % n;
+    };
+    const std::string bytes = "\r\n \t:;,=\"%0aF\x7f\x80/-"s + '\0';
+    for (int i = 0; i < 600; ++i) {
+        std::string sent = seeds[below(seeds.size())] + seeds[below(seeds.size())];
+        for (std::size_t changes = 1 + below(4); changes != 0; --changes) {
+            const std::size_t at = below(sent.size());
+            switch (below(4)) {
+            case 0: sent[at] = bytes[below(bytes.size())]; break;
+            case 1: sent.insert(at, 1, bytes[below(bytes.size())]); break;
+            case 2: sent.erase(at, 1 + below(3)); break;
+            default: sent.insert(at, sent.substr(at, below(20))); break;
+            }
+        }
+        const std::string got = ask(sent);
+        EXPECT_TRUE(got.empty() || got.rfind("HTTP/1.1 ", 0) == 0) << got;
+        EXPECT_EQ(server_->stats().failures, 0U) << sent;
+    }
+    EXPECT_EQ(ask(seeds[0]), answer_of("GET / []"));
+}
+
 TEST_F(HttpServer, HandlersComeInSeveralShapes) {
     const auto visit = [&](auto handler) {
         serve(std::move(handler));
@@ -255,6 +307,7 @@ TEST_F(HttpServer, Fault_HT03_MalformedHeadsAreRefused) {
                                     start + "Host: x\r\n: y\r\n\r\n",
                                     start + "Host: x\r\nA\r\n\r\n",
                                     start + "Host: x\r\n folded\r\n\r\n",
+                                    start + "Host: x\r\nA: b\r\n folded\r\n\r\n",
                                     start + "Host: x\r\n\tfolded: y\r\n\r\n",
                                     start + " Host: x\r\n\r\n",
                                     start + "Host: x\nA: b\r\n\r\n",

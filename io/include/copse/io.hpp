@@ -16,6 +16,7 @@
 #include <copse/io/http/client.hpp>
 #include <copse/io/http/error.hpp>
 #include <copse/io/http/fields.hpp>
+#include <copse/io/http/files.hpp>
 #include <copse/io/http/message.hpp>
 #include <copse/io/http/server.hpp>
 #include <copse/io/http/url.hpp>

@@ -29,11 +29,7 @@ connection::connection(server_core& core, socket s, const endpoint& peer)
       with_(core.options()),
       peer_(peer),
       wire_(std::move(s)),
-      in_(with_.limits.header_block + 1),  // so that one that is too long is seen to be
-      parser_(with_.limits),
-      scanner_(with_.limits),
-      body_(wire_, in_, parser_, with_),
-      reply_(wire_, with_) {}
+      in_(with_.limits.header_block + 1) {}  // so that one that is too long is seen to be
 
 void connection::serve() {
     if (with_.secure && !shake_hands()) return;
@@ -56,22 +52,34 @@ bool connection::shake_hands() {
 
 // Returns: whether the connection goes on.
 bool connection::serve_one() {
-    try {
-        if (!await_request()) return false;
-        const std::size_t head = await_head();
-        framing_ = parser_.parse_head(in_.unread().substr(0, head), request_);
-        in_.consume(head);
-    } catch (const error& e) {
-        refuse(e);
-        return false;
-    }
+    if (!await_request()) return false;
+    turn_ = core_.turns().take();
+    const bool more = take_turn();
+    core_.turns().give_back(std::move(turn_));
+    return more;
+}
+
+bool connection::take_turn() {
+    if (!read_head()) return false;
     run_handler();
     return goes_on();
 }
 
+// Returns: false if it was none, and has been refused.
+bool connection::read_head() {
+    try {
+        const std::size_t head = await_head();
+        turn_->frame = turn_->parser.parse_head(in_.unread().substr(0, head), turn_->request);
+        in_.consume(head);
+        return true;
+    } catch (const error& e) {
+        refuse(e);
+        return false;
+    }
+}
+
 // Parks until there is a byte of a request. Returns: false if none will come.
 bool connection::await_request() {
-    scanner_.reset();
     if (core_.is_draining()) return false;
     if (!in_.empty()) return true;
     const server_core::idle_mark idle(core_, idle_);
@@ -94,7 +102,7 @@ std::size_t connection::await_head() {
     for (;;) {
         if (may_be_empty && skip_empty_line()) may_be_empty = false;
         if (const std::string_view unread = in_.unread(); unread != "\r" && !unread.empty()) {
-            if (const std::size_t head = scanner_.look(unread)) return head;
+            if (const std::size_t head = turn_->scanner.look(unread)) return head;
         }
         try {
             // The limit is fixed by the first wait: kept in `p` from then on.
@@ -117,11 +125,11 @@ void connection::run_handler() {
     ++core_.stats().requests;
     ++served_;
     const bool last = with_.requests_per_connection != 0 && served_ >= with_.requests_per_connection;
-    body_.begin(framing_);
-    reply_.begin(request_, framing_.keeps_alive(request_.version) && !last);
+    turn_->body.begin(wire_, in_, turn_->frame);
+    turn_->answer.begin(wire_, turn_->request, turn_->frame.keeps_alive(turn_->request.version) && !last);
     const clock::time_point began = with_.access_log ? clock::now() : clock::time_point();
     recover(call_handler());
-    if (with_.access_log) log(&request_, clock::now() - began);
+    if (with_.access_log) log(&turn_->request, clock::now() - began);
 }
 
 connection::outcome connection::call_handler() {
@@ -159,7 +167,7 @@ connection::outcome connection::call_in_time(exchange& x) {
 void connection::conclude(exchange& x) {
     if (given_away_) return;
     if (!x.answered()) throw std::logic_error("an HTTP handler returned without an answer");
-    reply_.finish({});
+    turn_->answer.finish({});
 }
 
 // Answers in the place of a handler that could not.
@@ -169,11 +177,11 @@ void connection::recover(const outcome& o) {
         server_core::tell(o.error);
     }
     if (!o.over || given_away_) return;
-    const bool answerable = o.status != 0 && !reply_.has_begun();
-    reply_.close_after();
-    if (!answerable) return reply_.give_up();
+    const bool answerable = o.status != 0 && !turn_->answer.has_begun();
+    turn_->answer.close_after();
+    if (!answerable) return turn_->answer.give_up();
     try {
-        reply_.respond(refusal(o.status), {});
+        turn_->answer.respond(refusal(o.status), {});
     } catch (const std::system_error&) {
         // It did not want to know.
     }
@@ -181,9 +189,9 @@ void connection::recover(const outcome& o) {
 
 void connection::refuse(const error& e) {
     ++core_.stats().bad_requests;
-    reply_.begin_refusal();
+    turn_->answer.begin_refusal(wire_);
     try {
-        reply_.respond(refusal(status_of(static_cast<errc>(e.code().value()))), {});
+        turn_->answer.respond(refusal(status_of(static_cast<errc>(e.code().value()))), {});
         if (with_.access_log) log(nullptr, {});
         wire_.linger();
     } catch (const std::system_error&) {
@@ -192,31 +200,34 @@ void connection::refuse(const error& e) {
 }
 
 void connection::log(const http::request* asked, std::chrono::nanoseconds took) {
-    with_.access_log(
-        {.peer = peer_, .request = asked, .status = reply_.status(), .body_bytes = reply_.body_bytes(), .took = took});
+    with_.access_log({.peer = peer_,
+                      .request = asked,
+                      .status = turn_->answer.status(),
+                      .body_bytes = turn_->answer.body_bytes(),
+                      .took = took});
 }
 
 bool connection::goes_on() {
     if (given_away_) return false;
-    if (reply_.keeps_alive() && body_.drop()) return true;
-    if (reply_.is_whole() && (!body_.is_at_end() || !in_.empty())) wire_.linger();
+    if (turn_->answer.keeps_alive() && turn_->body.drop()) return true;
+    if (turn_->answer.is_whole() && (!turn_->body.is_at_end() || !in_.empty())) wire_.linger();
     return false;
 }
 
 reply& connection::answer() noexcept {
     // What the client has not sent and we shall not ask for, or is too much to be read for nothing, ends the connection.
-    if (!reply_.has_begun() && (core_.is_draining() || !body_.is_droppable())) reply_.close_after();
-    return reply_;
+    if (!turn_->answer.has_begun() && (core_.is_draining() || !turn_->body.is_droppable())) turn_->answer.close_after();
+    return turn_->answer;
 }
 
 std::size_t connection::read(std::span<std::byte> into, limit within) {
-    if (reply_.is_on_its_way()) body_.do_not_ask();
-    return body_.read(into, within);
+    if (turn_->answer.is_on_its_way()) turn_->body.do_not_ask();
+    return turn_->body.read(into, within);
 }
 
 const std::string& connection::read_all(limit within) {
-    std::string& all = request_.body;
-    if (body_.is_at_end()) return all;
+    std::string& all = turn_->request.body;
+    if (turn_->body.is_at_end()) return all;
     within.deadline();  // one for all reads
     // Memory is taken for bytes that have come, not for a length that was announced.
     pooled_buffer piece = pooled_buffer::take();
@@ -225,18 +236,18 @@ const std::string& connection::read_all(limit within) {
 }
 
 any_stream connection::upgrade(const fields& headers) {
-    if (!framing_.wants_upgrade() || request_.version == version::http_1_0)
+    if (!turn_->frame.wants_upgrade() || turn_->request.version == version::http_1_0)
         throw std::logic_error("http::exchange: the client has not asked for an upgrade");
-    if (reply_.has_begun()) throw std::logic_error("http::exchange: an answer was begun already");
-    if (!body_.is_at_end()) throw std::logic_error("http::exchange: the body has not been read");
-    reply_.switch_protocols(headers);
+    if (turn_->answer.has_begun()) throw std::logic_error("http::exchange: an answer was begun already");
+    if (!turn_->body.is_at_end()) throw std::logic_error("http::exchange: the body has not been read");
+    turn_->answer.switch_protocols(headers);
     return give_away();
 }
 
 any_stream connection::release() {
-    if (reply_.has_begun()) throw std::logic_error("http::exchange: an answer was begun already");
-    if (!body_.is_at_end()) throw std::logic_error("http::exchange: the body has not been read");
-    reply_.abandon();
+    if (turn_->answer.has_begun()) throw std::logic_error("http::exchange: an answer was begun already");
+    if (!turn_->body.is_at_end()) throw std::logic_error("http::exchange: the body has not been read");
+    turn_->answer.abandon();
     return give_away();
 }
 

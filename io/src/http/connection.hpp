@@ -4,23 +4,22 @@
 #include <chrono>
 #include <cstddef>
 #include <exception>
+#include <memory>
 #include <optional>
 
 #include <copse/clock.hpp>
 #include <copse/io/http/server.hpp>
 
-#include "http/head_scanner.hpp"
 #include "http/intake.hpp"
-#include "http/reply.hpp"
-#include "http/request_body.hpp"
-#include "http/request_parser.hpp"
 #include "http/server_core.hpp"
+#include "http/turn.hpp"
 #include "http/wire.hpp"
 
 namespace copse::io::http::detail {
 
 class connection {
 public:
+    /// `peer` must last as long as this.
     connection(server_core& core, socket s, const endpoint& peer);
 
     /// Until the peer or the server has had enough.
@@ -31,14 +30,14 @@ public:
     void wake() noexcept { wire_.wake(); }
 
     // What an exchange does.
-    const http::request& request() const noexcept { return request_; }
+    const http::request& request() const noexcept { return turn_->request; }
     const endpoint& peer() const noexcept { return peer_; }
     bool is_secure() const noexcept { return wire_.is_secure(); }
-    request_body& body() noexcept { return body_; }
-    const request_body& body() const noexcept { return body_; }
+    request_body& body() noexcept { return turn_->body; }
+    const request_body& body() const noexcept { return turn_->body; }
     /// To answer with: knows by then whether the connection goes on.
     reply& answer() noexcept;
-    const reply& current_answer() const noexcept { return reply_; }
+    const reply& current_answer() const noexcept { return turn_->answer; }
     std::size_t read(std::span<std::byte> into, limit within);
     const std::string& read_all(limit within);
     any_stream upgrade(const fields& headers);
@@ -54,6 +53,8 @@ private:
 
     bool shake_hands();
     bool serve_one();
+    bool take_turn();
+    bool read_head();
     bool await_request();
     bool receive(patience p);
     std::size_t await_head();
@@ -70,15 +71,10 @@ private:
 
     server_core& core_;
     const server_options& with_;
-    const endpoint peer_;
+    const endpoint& peer_;
     wire wire_;
     intake in_;
-    request_parser parser_;
-    head_scanner scanner_;
-    http::request request_;
-    framing framing_;
-    request_body body_;
-    reply reply_;
+    std::unique_ptr<turn> turn_;  // only while there is a request
     server_core::idle_place idle_{this};
     std::size_t served_ = 0;
     bool given_away_ = false;

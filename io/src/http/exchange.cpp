@@ -30,6 +30,10 @@ void exchange::start(const response& head, std::optional<std::uint64_t> length) 
 
 void exchange::write_by(std::string_view piece, detail::limit within) { connection_.answer().write(piece, within); }
 
+void exchange::write_file(int file, std::uint64_t offset, std::uint64_t count) {
+    connection_.answer().write_file(file, offset, count);
+}
+
 void exchange::flush() { connection_.answer().flush(); }
 
 void exchange::finish(const fields& trailers) { connection_.answer().finish(trailers); }

@@ -1,12 +1,17 @@
 #include "http/reply.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <stdexcept>
+#include <system_error>
 
 #include "http/characters.hpp"
 #include "http/date.hpp"
+#include "http/fields_access.hpp"
 #include "http/framing.hpp"
 
 namespace copse::io::http::detail {
@@ -57,17 +62,14 @@ own_frame frame_of(const fields& headers) {
     return found;
 }
 
-void append_field(std::string& to, std::string_view name, std::string_view value) {
-    to.append(name).append(": ").append(value).append("\r\n");
-}
-
 }  // namespace
 
-void reply::begin(const request& asked, bool keep_alive) { begin_any(&asked, keep_alive); }
+void reply::begin(wire& to, const request& asked, bool keep_alive) { begin_any(to, &asked, keep_alive); }
 
-void reply::begin_refusal() { begin_any(nullptr, false); }
+void reply::begin_refusal(wire& to) { begin_any(to, nullptr, false); }
 
-void reply::begin_any(const request* asked, bool keep_alive) noexcept {
+void reply::begin_any(wire& to, const request* asked, bool keep_alive) noexcept {
+    wire_ = &to;
     asked_ = asked;
     head_.clear();
     stage_ = stage::none;
@@ -103,26 +105,26 @@ void reply::write_fields(const response& r, std::optional<std::uint64_t> length)
     } else {
         for (const field f : r.headers) {
             const known kind = kind_of(f.name);
-            if (kind == known::other || kind == known::date) append_field(head_, f.name, f.value);
+            if (kind == known::other || kind == known::date) append_line(head_, f.name, f.value);
         }
     }
     std::array<char, 24> room;
     const bool says_length = r.status != 204 && !(asked_ != nullptr && asked_->method == "CONNECT" && r.status < 300);
     if (bodyless_ && own.length && says_length) {
-        append_field(head_, "Content-Length", *own.length);
+        append_line(head_, "Content-Length", *own.length);
     } else if (frame_ == frame::chunked) {
-        append_field(head_, "Transfer-Encoding", "chunked");
+        append_line(head_, "Transfer-Encoding", "chunked");
     } else if (length && says_length && !(bodyless_ && *length == 0)) {
-        append_field(head_, "Content-Length", digits(*length, room));
+        append_line(head_, "Content-Length", digits(*length, room));
     }
-    if (with_.date && !own.has_date) append_field(head_, "Date", date_now());
+    if (with_.date && !own.has_date) append_line(head_, "Date", date_now());
 }
 
 void reply::end_head() {
     if (!keep_alive_) {
-        append_field(head_, "Connection", "close");
+        append_line(head_, "Connection", "close");
     } else if (asked_->version == version::http_1_0) {
-        append_field(head_, "Connection", "keep-alive");
+        append_line(head_, "Connection", "keep-alive");
     }
     head_.append("\r\n");
 }
@@ -152,19 +154,53 @@ void reply::start(const response& r, std::optional<std::uint64_t> length) {
 }
 
 void reply::write(std::string_view piece, limit within) {
-    if (stage_ != stage::streaming) throw std::logic_error("http::exchange: write without start, or after finish");
-    if (frame_ == frame::length) {
-        if (piece.size() > left_)
-            throw std::logic_error("http::exchange: more is written than the announced length, of which " +
-                                   std::to_string(left_) + " bytes are left");
-        left_ -= piece.size();
-    }
+    count_written(piece.size());
     if (piece.empty() || bodyless_) return;
-    written_ += piece.size();
     if (frame_ != frame::chunked) return send(piece, {}, within);
     std::array<char, 24> room;
     head_.append(digits(piece.size(), room, 16)).append("\r\n");
     send(piece, "\r\n", within);
+}
+
+// Before they are: nothing of what is too much is sent.
+void reply::count_written(std::uint64_t bytes) {
+    if (stage_ != stage::streaming) throw std::logic_error("http::exchange: write without start, or after finish");
+    if (frame_ == frame::length) {
+        if (bytes > left_)
+            throw std::logic_error("http::exchange: more is written than the announced length, of which " +
+                                   std::to_string(left_) + " bytes are left");
+        left_ -= bytes;
+    }
+    if (!bodyless_) written_ += bytes;
+}
+
+void reply::write_file(int file, std::uint64_t offset, std::uint64_t count) {
+    if (frame_ == frame::chunked || wire_->is_secure()) return copy_file(file, offset, count);
+    count_written(count);
+    if (count == 0 || bodyless_) return;
+    flush();
+    stage_ = stage::broken;  // unless it succeeds
+    if (wire_->send_file(file, offset, count, {.pause = with_.write_pause}) != count)
+        throw std::runtime_error("http::exchange: the file ended within what was to be sent of it");
+    stage_ = stage::streaming;
+}
+
+void reply::copy_file(int file, std::uint64_t offset, std::uint64_t count) {
+    if (bodyless_) return count_written(count);
+    pooled_buffer piece = pooled_buffer::take();
+    while (count != 0) {
+        const std::size_t wanted = static_cast<std::size_t>(std::min<std::uint64_t>(count, piece.size()));
+        const ssize_t n = ::pread(file, piece.data(), wanted, static_cast<off_t>(offset));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) throw std::system_error(errno, std::generic_category(), "reading a file to be sent");
+        if (n == 0) {
+            stage_ = stage::broken;
+            throw std::runtime_error("http::exchange: the file ended within what was to be sent of it");
+        }
+        write(piece.text().substr(0, static_cast<std::size_t>(n)), {});
+        offset += static_cast<std::uint64_t>(n);
+        count -= static_cast<std::uint64_t>(n);
+    }
 }
 
 void reply::flush() {
@@ -183,7 +219,7 @@ void reply::finish(const fields& trailers) {
     if (frame_ == frame::chunked) {
         head_.append("0\r\n");
         for (const field f : trailers) {
-            if (!is_forbidden_trailer(f.name)) append_field(head_, f.name, f.value);
+            if (!is_forbidden_trailer(f.name)) append_line(head_, f.name, f.value);
         }
         head_.append("\r\n");
     }
@@ -195,7 +231,7 @@ void reply::switch_protocols(const fields& headers) {
     status_ = 101;
     head_.assign("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n");
     for (const field f : headers) {
-        if (kind_of(f.name) == known::other) append_field(head_, f.name, f.value);
+        if (kind_of(f.name) == known::other) append_line(head_, f.name, f.value);
     }
     head_.append("\r\n");
     send({}, {}, {});
@@ -208,10 +244,10 @@ void reply::send(std::string_view body, std::string_view tail, limit within) {
     const stage before = std::exchange(stage_, stage::broken);  // unless it succeeds
     if (body.size() <= small) {
         head_.append(body).append(tail);
-        wire_.send_all(head_, p);
+        wire_->send_all(head_, p);
     } else {
         const std::array<const_buffer, 3> pieces{const_buffer(head_), const_buffer(body), const_buffer(tail)};
-        wire_.send_all(pieces, p);
+        wire_->send_all(pieces, p);
     }
     head_.clear();
     stage_ = before;

@@ -16,12 +16,12 @@ namespace copse::io::http::detail {
 
 class reply {
 public:
-    reply(wire& to, const server_options& with) noexcept : wire_(to), with_(with) {}
+    explicit reply(const server_options& with) noexcept : with_(with) {}
 
     /// Of the next request. `asked` must last until the next `begin`.
-    void begin(const request& asked, bool keep_alive);
+    void begin(wire& to, const request& asked, bool keep_alive);
     /// Of what could not be read as a request.
-    void begin_refusal();
+    void begin_refusal(wire& to);
 
     /// The connection will be closed after this answer; to be known before its head is written.
     void close_after() noexcept { keep_alive_ = false; }
@@ -29,6 +29,7 @@ public:
     void respond(const response& r, limit within);
     void start(const response& head, std::optional<std::uint64_t> length);
     void write(std::string_view piece, limit within);
+    void write_file(int file, std::uint64_t offset, std::uint64_t count);
     void flush();
     void finish(const fields& trailers);
     /// 101 and these.
@@ -51,15 +52,17 @@ private:
     enum class stage : std::uint8_t { none, streaming, done, broken };
     enum class frame : std::uint8_t { none, length, chunked, until_close };
 
-    void begin_any(const request* asked, bool keep_alive) noexcept;
+    void begin_any(wire& to, const request* asked, bool keep_alive) noexcept;
     void check_new(const response& r) const;
     void write_start_line(const response& r);
     void write_fields(const response& r, std::optional<std::uint64_t> length);
     void end_head();
+    void count_written(std::uint64_t bytes);
+    void copy_file(int file, std::uint64_t offset, std::uint64_t count);
     void send(std::string_view body, std::string_view tail, limit within);
 
-    wire& wire_;
     const server_options& with_;
+    wire* wire_ = nullptr;
     const request* asked_ = nullptr;  // null of a refusal
     std::string head_;                // not sent yet; its memory is used again
     stage stage_ = stage::none;

@@ -26,7 +26,9 @@ std::chrono::nanoseconds allowance(std::uint64_t received, std::uint64_t rate, s
 
 }  // namespace
 
-void request_body::begin(const framing& f) {
+void request_body::begin(wire& from, intake& in, const framing& f) {
+    wire_ = &from;
+    in_ = &in;
     most_ = with_.limits.body;
     length_ = left_ = f.length().value_or(0);
     chunked_ = f.is_chunked();
@@ -48,7 +50,7 @@ void request_body::open() {
     if (opened_) return;
     if (!chunked_ && length_ > most_) throw error(errc::body_too_large);
     if (chunked_) parser_.limit_body(most_);
-    if (unasked_ && in_.empty()) wire_.send_all("HTTP/1.1 100 Continue\r\n\r\n", {.pause = with_.write_pause});
+    if (unasked_ && in_->empty()) wire_->send_all("HTTP/1.1 100 Continue\r\n\r\n", {.pause = with_.write_pause});
     unasked_ = false;
     opened_ = true;
 }
@@ -82,12 +84,12 @@ auto request_body::in_time(limit& within, Receive&& receive) {
 std::size_t request_body::read_plain(std::span<std::byte> into, limit& within) {
     into = into.first(static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), left_)));
     std::size_t n = 0;
-    if (in_.empty() && into.size() >= large) {
-        n = in_time(within, [&](patience p) { return wire_.recv(into, p); });
+    if (in_->empty() && into.size() >= large) {
+        n = in_time(within, [&](patience p) { return wire_->recv(into, p); });
         if (n == 0) throw error(errc::message_incomplete);
         received_ += n;
     } else {
-        if (in_.empty() && !in_time(within, [&](patience p) { return in_.fill(wire_, p); }))
+        if (in_->empty() && !in_time(within, [&](patience p) { return in_->fill(*wire_, p); }))
             throw error(errc::message_incomplete);
         n = take(into);
         received_ += n;
@@ -98,27 +100,28 @@ std::size_t request_body::read_plain(std::span<std::byte> into, limit& within) {
 }
 
 std::size_t request_body::take(std::span<std::byte> into) noexcept {
-    const std::string_view unread = in_.unread();
+    const std::string_view unread = in_->unread();
     const std::size_t n = std::min(into.size(), unread.size());
     std::memcpy(into.data(), unread.data(), n);
-    in_.consume(n);
+    in_->consume(n);
     return n;
 }
 
 std::size_t request_body::read_chunks(std::span<std::byte> into, limit& within) {
-    bool more_needed = in_.empty();
+    bool more_needed = in_->empty();
     for (;;) {
         if (more_needed) {
-            if (in_.full()) throw error(errc::bad_chunk, "its first line or its trailers are too long");
-            if (!in_time(within, [&](patience p) { return in_.fill(wire_, p); })) throw error(errc::message_incomplete);
+            if (in_->full()) throw error(errc::bad_chunk, "its first line or its trailers are too long");
+            if (!in_time(within, [&](patience p) { return in_->fill(*wire_, p); }))
+                throw error(errc::message_incomplete);
         }
-        const auto step = parser_.decode(in_.unread(), into, trailers_);
-        in_.consume(step.consumed);
+        const auto step = parser_.decode(in_->unread(), into, trailers_);
+        in_->consume(step.consumed);
         received_ += step.consumed;
         done_ = step.done;
         if (step.produced != 0) return step.produced;
         if (done_) return 0;
-        more_needed = in_.empty() || step.consumed == 0;
+        more_needed = in_->empty() || step.consumed == 0;
     }
 }
 

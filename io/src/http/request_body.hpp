@@ -17,11 +17,10 @@ namespace copse::io::http::detail {
 
 class request_body {
 public:
-    request_body(wire& from, intake& in, request_parser& parser, const server_options& with) noexcept
-        : wire_(from), in_(in), parser_(parser), with_(with) {}
+    request_body(request_parser& parser, const server_options& with) noexcept : parser_(parser), with_(with) {}
 
     /// The body of a request whose head has been parsed.
-    void begin(const framing& f);
+    void begin(wire& from, intake& in, const framing& f);
 
     /// As announced; empty for chunks.
     std::optional<std::uint64_t> length() const noexcept;
@@ -50,10 +49,10 @@ private:
     template <class Receive>
     auto in_time(limit& within, Receive&& receive);
 
-    wire& wire_;
-    intake& in_;
     request_parser& parser_;
     const server_options& with_;
+    wire* wire_ = nullptr;
+    intake* in_ = nullptr;
 
     std::uint64_t most_ = 0;
     std::uint64_t length_ = 0;

@@ -9,6 +9,8 @@
 
 #include <copse/io/http/server.hpp>
 
+#include "http/turn.hpp"
+
 namespace copse::io::http::detail {
 
 class server_core {
@@ -18,6 +20,7 @@ public:
     const server_options& options() const noexcept { return options_; }
     void handle(exchange& x) const { handle_(x); }
     server_stats& stats() noexcept { return stats_; }
+    turn_pool& turns() noexcept { return turns_; }
 
     /// Serves a connection until it ends.
     void serve(socket& s, const endpoint& peer);
@@ -58,6 +61,7 @@ private:
     const server_options options_;
     const handler handle_;
     server_stats stats_;
+    turn_pool turns_{options_};
     std::list<connection*> idle_;
     std::map<std::string, std::size_t>
         by_address_;  // connections of each; ordered, so that no peer can choose collisions

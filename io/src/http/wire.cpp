@@ -102,6 +102,22 @@ void wire::send_all(std::string_view text, patience p) {
     send_all(std::span(&whole, 1), p);
 }
 
+std::uint64_t wire::send_file(int file, std::uint64_t offset, std::uint64_t count, patience p) {
+    std::uint64_t before = 0;  // of calls that ran out of time
+    for (;;) {
+        try {
+            return before +
+                   in_time(
+                       p, [&] { return plain_.send_file(file, offset + before, count - before); },
+                       [&](auto length) { return plain_.send_file_for(file, offset + before, count - before, length); },
+                       [&](auto when) { return plain_.send_file_until(file, offset + before, count - before, when); });
+        } catch (const timed_out& e) {
+            if (e.transferred() == 0 || p.is_over()) throw;
+            before += e.transferred();
+        }
+    }
+}
+
 void wire::linger() {
     std::array<std::byte, 2048> dropped;
     patience p{.whole = limit::within(lingering_time)};

@@ -192,6 +192,10 @@ public:
     void write_until(std::string_view piece, std::chrono::time_point<Clock, Duration> when) {
         write_by(piece, detail::limit::until(when));
     }
+    /// `count` bytes of the open file `file`, from byte `offset` on, as a piece; by socket::send_file where that can be done.
+    /// Parks:   until the kernel has taken them. Reading from a slow disk blocks the thread.
+    /// Throws:  as write; the file's own errors; std::runtime_error if the file ends before: the answer is cut off then.
+    void write_file(int file, std::uint64_t offset, std::uint64_t count);
     /// Sends the head if that has not been sent.
     void flush();
     /// Ends the answer; done by the server when the handler returns. `trailers` follow the chunks; of another kind of answer

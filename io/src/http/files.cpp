@@ -1,0 +1,195 @@
+// Files below a folder. Two walls: paths that are suspicious by their text are refused, and the kernel resolves what is left
+// beneath the folder only.
+#include <copse/io/http/files.hpp>
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include <copse/io/buffer.hpp>
+
+#include "http/characters.hpp"
+#include "http/date.hpp"
+
+namespace copse::io::http {
+
+/// What a name led to. No descriptor: nothing that is served.
+struct files::found {
+    descriptor file;
+    struct stat about {};
+    bool is_folder = false;
+};
+
+namespace {
+
+/// A file up to this size leaves with its head in one write.
+constexpr std::uint64_t small = 64 * 1024;
+
+int hex_digit(char c) noexcept {
+    if (detail::is_digit(c)) return c - '0';
+    const char l = detail::lower(c);
+    return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
+}
+
+/// The path with its escapes resolved. Empty: there is one that is none, or that hides a slash or NUL.
+std::optional<std::string> decoded(std::string_view path) {
+    std::string all;
+    while (!path.empty()) {
+        char c = path.front();
+        if (c == '%') {
+            const int high = path.size() < 3 ? -1 : hex_digit(path[1]);
+            const int low = path.size() < 3 ? -1 : hex_digit(path[2]);
+            if (high < 0 || low < 0) return std::nullopt;
+            c = static_cast<char>(high * 16 + low);
+            if (c == '/' || c == '\0') return std::nullopt;
+            path.remove_prefix(2);
+        }
+        path.remove_prefix(1);
+        all += c;
+    }
+    return all;
+}
+
+/// No segment is empty (but the last) or begins with a dot, and none has a backslash.
+bool is_harmless(std::string_view path) noexcept {
+    if (!path.starts_with('/') || path.find('\\') != std::string_view::npos) return false;
+    for (std::size_t at = path.find('/'); at != std::string_view::npos; at = path.find('/', at + 1)) {
+        const char next = at + 1 < path.size() ? path[at + 1] : 'x';
+        if (next == '/' || next == '.') return false;
+    }
+    return true;
+}
+
+std::string_view type_of(std::string_view name) noexcept {
+    static constexpr std::array<std::pair<std::string_view, std::string_view>, 18> known = {{
+        {"html", "text/html; charset=utf-8"},
+        {"htm", "text/html; charset=utf-8"},
+        {"css", "text/css; charset=utf-8"},
+        {"js", "text/javascript; charset=utf-8"},
+        {"mjs", "text/javascript; charset=utf-8"},
+        {"txt", "text/plain; charset=utf-8"},
+        {"md", "text/markdown; charset=utf-8"},
+        {"csv", "text/csv; charset=utf-8"},
+        {"json", "application/json"},
+        {"xml", "application/xml"},
+        {"pdf", "application/pdf"},
+        {"wasm", "application/wasm"},
+        {"svg", "image/svg+xml"},
+        {"png", "image/png"},
+        {"jpg", "image/jpeg"},
+        {"jpeg", "image/jpeg"},
+        {"webp", "image/webp"},
+        {"ico", "image/x-icon"},
+    }};
+    const std::size_t dot = name.rfind('.');
+    const std::string_view ending = dot == std::string_view::npos ? std::string_view() : name.substr(dot + 1);
+    const auto it = std::find_if(known.begin(), known.end(), [&](const auto& k) { return same_word(k.first, ending); });
+    return it == known.end() ? "application/octet-stream" : it->second;
+}
+
+std::string etag_of(const struct stat& about) {
+    std::string tag = "\"";
+    std::array<char, 24> room;
+    for (const auto number : {static_cast<std::int64_t>(about.st_size), static_cast<std::int64_t>(about.st_mtim.tv_sec),
+                              static_cast<std::int64_t>(about.st_mtim.tv_nsec)}) {
+        if (tag.size() > 1) tag += '-';
+        tag.append(room.data(), std::to_chars(room.data(), room.data() + room.size(), number, 16).ptr);
+    }
+    return tag += '"';
+}
+
+/// "W/" is of no account here (RFC 9110, 13.1.2).
+bool names_tag(std::string_view list, std::string_view tag) noexcept {
+    return detail::trimmed(list) == "*" || list.find(tag) != std::string_view::npos;
+}
+
+response head_of(const struct stat& about, std::string_view name) {
+    response head;
+    std::array<char, 30> date;
+    head.headers.add("Content-Type", type_of(name));
+    head.headers.add("ETag", etag_of(about));
+    head.headers.add("Last-Modified", detail::write_date(about.st_mtim.tv_sec, date.data()));
+    head.headers.add("X-Content-Type-Options", "nosniff");  // what somebody uploaded is not taken for a page
+    return head;
+}
+
+/// Up to `size` bytes: fewer if it was cut meanwhile.
+std::string contents(int file, std::size_t size) {
+    std::string all(size, '\0');
+    std::size_t got = 0;
+    while (got != size) {
+        const ssize_t n = ::pread(file, all.data() + got, size - got, static_cast<off_t>(got));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) throw std::system_error(errno, std::generic_category(), "reading a file to be served");
+        if (n == 0) break;
+        got += static_cast<std::size_t>(n);
+    }
+    all.resize(got);
+    return all;
+}
+
+}  // namespace
+
+files::files(const std::string& folder) : folder_(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)) {
+    if (!folder_) throw std::system_error(errno, std::generic_category(), "http::files(\"" + folder + "\")");
+    if (!open(".") && errno == ENOSYS) throw std::system_error(ENOSYS, std::generic_category(), "http::files: openat2");
+}
+
+descriptor files::open(const std::string& name) const {
+    open_how how{};
+    how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;  // a FIFO must not stop the thread
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+    for (;;) {
+        const long fd = ::syscall(SYS_openat2, folder_.get(), name.c_str(), &how, sizeof how);
+        // EAGAIN: somebody renames beneath it, and the kernel could not be sure.
+        if (fd >= 0 || (errno != EINTR && errno != EAGAIN)) return descriptor(static_cast<int>(fd));
+    }
+}
+
+files::found files::look_up(const std::string& name) const {
+    found f{.file = open(name)};
+    if (!f.file || ::fstat(f.file.get(), &f.about) != 0) return {};
+    f.is_folder = S_ISDIR(f.about.st_mode);
+    return f.is_folder || S_ISREG(f.about.st_mode) ? std::move(f) : found{};
+}
+
+void files::serve(exchange& x, std::string_view path) const {
+    const http::method& method = x.request().method;
+    if (method != "GET" && method != "HEAD") {
+        response refused = text("only GET and HEAD\n", 405);
+        refused.headers.add("Allow", "GET, HEAD");
+        return x.respond(refused);
+    }
+    const std::optional<std::string> plain = decoded(path);
+    if (!plain || !is_harmless(*plain)) return x.respond(text("there is no such file\n", 404));
+    std::string name = plain->substr(1);
+    if (name.empty() || name.ends_with('/')) name += "index.html";
+    const found f = look_up(name);
+    if (f.is_folder) return x.respond(redirect(std::string(x.request().path()) + "/", 301));
+    if (!f.file) return x.respond(text("there is no such file\n", 404));
+
+    response head = head_of(f.about, name);
+    if (names_tag(x.request().headers.get("if-none-match"), head.headers.get("etag"))) {
+        head.status = 304;
+        return x.respond(head);
+    }
+    const auto size = static_cast<std::uint64_t>(f.about.st_size);
+    if (size <= small && method == "GET") {
+        head.body = contents(f.file.get(), static_cast<std::size_t>(size));
+        return x.respond(head);
+    }
+    x.start(head, size);
+    x.write_file(f.file.get(), 0, size);
+}
+
+}  // namespace copse::io::http
