@@ -35,8 +35,8 @@ public:
         std::size_t written = 0;  // of the body
     };
 
-    /// Takes of `input` what makes sense so far: nothing of a line that is not complete. The head is taken as a whole; bytes of
-    /// the body go where there is room.
+    /// Takes of `input` what makes sense so far: nothing of a line that is not complete. Bytes of the body go where there is
+    /// room.
     progress put(std::span<const std::byte> input, std::span<std::byte> room);
     /// The stream has ended.
     void end();

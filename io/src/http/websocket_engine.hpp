@@ -1,12 +1,13 @@
-// Frames: Beast's websocket::stream over memory. What it wants to send is collected, and what it wants to receive is asked of
-// a wire; so nothing ever parks inside Beast but a receiver on that wire.
+// Frames: Beast's websocket::stream over memory. What it wants to send is collected, and what it wants to receive is asked
+// of a wire; so nothing ever parks inside Beast but a receiver on that wire.
 //
 // That is what makes a receiver and senders at the same time safe although Beast's blocking functions are not made for it:
-// a call that writes begins and ends without a switch, and Beast keeps what it reads and what it writes apart. Three things it
-// would do wrong are done here or above:
-//   - its close() reads: a close frame of our own goes out instead (say_goodbye), and Beast's answer to the peer's is dropped;
-//   - an error code from the wire would end it: a kill or time-out is thrown through it instead, which leaves what it knows of
-//     the frame as it was. Only while it inflates, what has been inflated in that call would be lost: see is_within_message;
+// a call that writes begins and ends without a switch, and Beast keeps what it reads and what it writes apart. Three things
+// it would do wrong are done here or above:
+//   - its close() reads: a close frame of our own goes out instead (say_goodbye), and Beast's answer to the peer's is
+//     dropped;
+//   - an error code from the wire would end it: a kill or time-out is thrown through it instead, which leaves what it knows
+//     of the frame as it was. Only what has been inflated in that call would be lost: see is_within_message;
 //   - its asynchronous half wants an executor: it is given one that nobody runs.
 #pragma once
 

@@ -234,8 +234,8 @@ void websocket_state::end_after(const websocket_engine::step& last) {
     if (last.failure) throw error(*last.failure, "websocket: " + last.why);
 }
 
-/// Sends what is left to be said. If the peer has sent more than was read, a close now would be a reset, which may overtake it.
-/// Closes.
+/// Sends what is left to be said, and closes. If the peer has sent more than was read, a close at once would be a reset, which
+/// may overtake the last words.
 void websocket_state::let_peer_read() {
     const at_exit closes([this] { abort(); });
     try {

@@ -95,10 +95,11 @@ struct client_options {
     limits accepted{.header_block = 64 * 1024, .body = std::uint64_t{64} << 20};
     /// Empty: no such header is sent.
     std::string user_agent = "copse";
-    /// Makes the connection that is made to a host for the first time or once more. Empty: `io::connect(to.host_and_port())`
-    /// with no_delay. Here go Unix sockets, proxies, and lists of addresses that are not for everybody.
+    /// Makes each new connection, within `connect_timeout`. Empty: `io::connect(to.host_and_port())` with no_delay. Here go
+    /// Unix sockets, proxies, and lists of addresses that are not for everybody.
     std::function<socket(const url& to)> connect{};
-    /// Puts TLS over it: verifies that it is `host` (an address without brackets, or a name). Empty: as `secure_by_default`.
+    /// Puts TLS over it, and makes sure that it is `host` (a name, or an address without brackets). Empty: a tls_stream that
+    /// trusts the authorities of the system, if copse is built with TLS.
     std::function<any_stream(any_stream plain, const std::string& host)> secure{};
 };
 

@@ -38,8 +38,8 @@ public:
     /// Throws:  bad_url.
     static url parse(std::string_view text);
 
-    /// What `reference`, such as a Location header, means when it is found at this URL: another URL, `//host/path`, `/path`,
-    /// `path`, `?query`, `#fragment` (RFC 3986, 5.2).
+    /// What `reference`, such as a Location header, means when it is found at this URL: another URL, `//host/path`,
+    /// `/path`, `path`, `?query`, `#fragment` (RFC 3986, 5.2).
     /// Throws:  bad_url.
     url resolve(std::string_view reference) const;
 

@@ -47,8 +47,8 @@ struct websocket_options {
     fields headers{};
 
     /// Server: pages of these origins may connect: "https://example.org", "http://localhost:8080"; "*" stands for all.
-    /// Empty: only pages of the host that is connected to (Host and Origin agree), against cross-site hijacking. Clients that
-    /// are no browsers send no Origin, and may always connect.
+    /// Empty: only pages of the host that is connected to (Host and Origin agree), against cross-site hijacking. Clients
+    /// that are no browsers send no Origin, and may always connect.
     std::vector<std::string> allowed_origins{};
 
     /// Client: as client_options::secure.
@@ -83,8 +83,8 @@ public:
 
     /// As a client, of a server that is named by a `ws://` or `wss://` URL.
     /// Parks:   until the server has agreed.
-    /// Throws:  bad_url; std::invalid_argument for headers of the handshake itself; error(upgrade_refused), whose text has the
-    ///          status of the answer: redirects are not followed; as io::connect.
+    /// Throws:  bad_url; std::invalid_argument for headers of the handshake itself; error(upgrade_refused), whose text has
+    ///          the status of the answer: redirects are not followed; as io::connect.
     /// After:   a kill or time-out: nothing is left.
     static websocket connect(std::string_view url, const websocket_options& with = {}) {
         return connect_by(url, with, std::nullopt);
@@ -108,8 +108,8 @@ public:
     ///     }
     ///
     /// Parks:   until the answer is sent.
-    /// Throws:  error(upgrade_refused), after the client has been answered with 400, 403 (an origin that is not allowed) or 426
-    ///          (another version): the server takes that for everyday life.
+    /// Throws:  error(upgrade_refused), after the client has been answered with 400, 403 (an origin that is not allowed) or
+    ///          426 (another version): the server takes that for everyday life.
     static websocket accept(exchange& asked, const websocket_options& with = {});
 
     /// As a server of your own: of a stream, the request that came by it, and what has been received after that.
@@ -124,11 +124,11 @@ public:
     /// The next message.
     /// Parks:   until it is here as a whole.
     /// Returns: empty when the peer has said goodbye: see close_code; or when this side did, and the peer was just gone.
-    /// Throws:  error: message_incomplete if the connection ends without a close frame, bad_frame, bad_payload, body_too_large,
-    ///          too_slow after `idle_timeout`; concurrent_use. The peer has been told why (1002, 1007, 1009).
-    /// After:   a kill or time-out: nothing is lost, the next receive goes on where this stopped; except that with compression
-    ///          it is closed if a message has begun, and likewise if the fiber was just sending a pong. After an error: closed;
-    ///          EBADF from then on.
+    /// Throws:  error: message_incomplete if the connection ends without a close frame, bad_frame, bad_payload,
+    ///          body_too_large, too_slow after `idle_timeout`; concurrent_use. The peer has been told why (1002, 1007, 1009).
+    /// After:   a kill or time-out: nothing is lost, the next receive goes on where this stopped; except that with
+    ///          compression it is closed if a message has begun, and likewise if the fiber was just sending a pong. After an
+    ///          error: closed; EBADF from then on.
     std::optional<message> receive() { return receive_by({}); }
     template <class Rep, class Period>
     std::optional<message> receive_for(std::chrono::duration<Rep, Period> length) {
@@ -142,8 +142,8 @@ public:
     /// Sends a message, with its frame in one write.
     /// Parks:   until those before it are sent, and the kernel has taken all of it.
     /// Throws:  EPIPE if it is closed or closing, on either side; std::invalid_argument for text that is not UTF-8.
-    /// After:   a kill or time-out: closed, as half a message cannot be followed by another; unless it still waited for those
-    ///          before it: then nothing was sent.
+    /// After:   a kill or time-out: closed, as half a message cannot be followed by another; unless it still waited for
+    ///          those before it: then nothing was sent.
     void send_text(std::string_view text) { send_by(text, true, {}); }
     template <class Rep, class Period>
     void send_text_for(std::string_view text, std::chrono::duration<Rep, Period> length) {
@@ -167,8 +167,8 @@ public:
     /// Asks the peer for a sign of life, which nobody is told of. As send_text; `payload` of 125 bytes at most.
     void ping(std::string_view payload = {});
 
-    /// Says goodbye, and waits for the peer's: what comes before that is left to the fiber that receives, or dropped if none
-    /// does. The connection is closed then, whatever happened. Closed already: nothing.
+    /// Says goodbye, and waits for the peer's: what comes before that is left to the fiber that receives, or dropped if
+    /// none does. The connection is closed then, whatever happened. Closed already: nothing.
     /// Parks:   until the peer has answered, or for `close_timeout`.
     /// Returns: whether it has.
     /// Throws:  std::invalid_argument for a code that must not be sent (1000 to 1003, 1007 to 1013, 3000 to 4999 may), or a
