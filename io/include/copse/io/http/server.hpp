@@ -209,7 +209,8 @@ public:
     bool answered() const noexcept;
 
     /// Answers 101 with these fields (`Connection: Upgrade` is added) and gives the stream away, with what the client
-    /// has sent ahead as the first bytes to be received. The server then has done with it: time limits and all.
+    /// has sent ahead as the first bytes to be received. The server's limits on reading and writing are none of the
+    /// stream's; the handler still counts as a request that runs, until it returns.
     /// Parks:   until the kernel has taken the answer.
     /// Throws:  std::logic_error if an answer was begun, the body is not read, or the client has not asked for an upgrade.
     any_stream upgrade(const fields& headers);
