@@ -1,5 +1,5 @@
-/// HTTP hello world over loopback: servers on one CPU, a load generator on another, each beside a bare epoll loop that looks for
-/// the empty line only and sends a fixed answer.
+/// HTTP hello world over loopback: servers on one CPU, a load generator on another, each beside a bare epoll loop that
+/// looks for the empty line only and sends a fixed answer.
 
 #include <copse/io/http/server.hpp>
 

@@ -1,5 +1,5 @@
-// Files below a folder. Two walls: paths that are suspicious by their text are refused, and the kernel resolves what is left
-// beneath the folder only.
+// Files below a folder. Two walls: paths that are suspicious by their text are refused, and the kernel resolves what
+// is left beneath the folder only.
 #include <copse/io/http/files.hpp>
 
 #include <fcntl.h>

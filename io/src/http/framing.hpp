@@ -1,5 +1,5 @@
-// What the fields of a head say about where its body ends and what becomes of the connection. Stricter than the parser below it:
-// what two readers could understand in two ways (request smuggling) is refused, never guessed.
+// What the fields of a head say about where its body ends and what becomes of the connection. Stricter than the parser
+// below it: what two readers could understand in two ways (request smuggling) is refused, never guessed.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Finds the end of a message's head while its bytes come, and refuses at once what no head can be: so nobody waits for the end of
-// something that has none, and the parser is given whole heads only.
+// Finds the end of a message's head while its bytes come, and refuses at once what no head can be: so nobody waits for
+// the end of something that has none, and the parser is given whole heads only.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// What has been received and not been used. The memory is one of the thread's pooled buffers, held only while there is something in
-// it, so that idle connections cost none; where a head may be larger than that, memory of its own.
+// What has been received and not been used. The memory is one of the thread's pooled buffers, held only while there is
+// something in it, so that idle connections cost none; where a head may be larger than that, memory of its own.
 #pragma once
 
 #include <cstddef>

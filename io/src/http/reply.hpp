@@ -1,5 +1,5 @@
-// The answer to the current request. Whatever a handler does, what goes over the wire stays in frame: it is either whole, or the
-// connection is closed.
+// The answer to the current request. Whatever a handler does, what goes over the wire stays in frame: it is either
+// whole, or the connection is closed.
 #pragma once
 
 #include <cstddef>

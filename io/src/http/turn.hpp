@@ -1,6 +1,6 @@
-// What one request needs while it is read and answered. Connections borrow it from their server for that time only, last given
-// back, first taken: a thousand that are idle hold nothing, and those that are served one after the other share what is hot in
-// the cache, with the memory that its strings have grown to.
+// What one request needs while it is read and answered. Connections borrow it from their server for that time only,
+// last given back, first taken: a thousand that are idle hold nothing, and those that are served one after the other
+// share what is hot in the cache, with the memory that its strings have grown to.
 #pragma once
 
 #include <cstddef>

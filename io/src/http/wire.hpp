@@ -48,7 +48,8 @@ public:
     /// Of a plain stream only. Returns: how many bytes were sent; fewer if the file ended.
     std::uint64_t send_file(int file, std::uint64_t offset, std::uint64_t count, patience p);
 
-    /// Nothing more is sent; what the peer still sends is dropped for a moment, so that no reset overtakes what we have sent.
+    /// Nothing more is sent; what the peer still sends is dropped for a moment, so that no reset overtakes what we
+    /// have sent.
     void linger();
     /// Ends a wait for the peer's next byte, from another fiber.
     void wake() noexcept;

@@ -8,9 +8,10 @@
 /// Only this header brings Boost; without it `read_some` and `write_some` of a stream are declared and cannot be used.
 /// A stream of yours has two lines to add: members `read_some` and `write_some` that call these functions.
 ///
-/// As Asio wants it: at least a byte is moved or there is an error; the end of the stream is `boost::asio::error::eof`;
-/// buffers without bytes return at once; the forms without an error_code throw boost::system::system_error. A kill, a
-/// timeout scope, concurrent_use and wrong_thread are no error codes: they are thrown, through Asio's and Beast's functions.
+/// As Asio wants it: at least a byte is moved or there is an error; the end of the stream is
+/// `boost::asio::error::eof`; buffers without bytes return at once; the forms without an error_code throw
+/// boost::system::system_error. A kill, a timeout scope, concurrent_use and wrong_thread are no error codes: they are
+/// thrown, through Asio's and Beast's functions.
 ///
 /// `std::error_code` becomes `boost::system::error_code` by `boost_error`: the system's codes as Asio's are, others in a
 /// category of the same name and texts.

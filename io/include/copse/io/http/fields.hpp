@@ -36,8 +36,8 @@ bool is_token(std::string_view text) noexcept;
 ///     headers.add("Set-Cookie", "b=2");
 ///     for (const http::field f : headers) std::cout << f.name << " is " << f.value << '\n';
 ///
-/// What is inserted is checked, so that nothing that a caller was given can add a line of its own (header injection): a name
-/// must be a token, a value holds no control character but the tab. Spaces and tabs around a value are dropped.
+/// What is inserted is checked, so that nothing that a caller was given can add a line of its own (header injection):
+/// a name must be a token, a value holds no control character but the tab. Spaces and tabs around a value are dropped.
 ///
 /// They are kept as they go over the wire, in one string: inserting allocates when that grows, looking up reads from its
 /// beginning, serialising costs nothing.

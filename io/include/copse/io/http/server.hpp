@@ -68,8 +68,8 @@ struct server_options {
     bool no_delay = true;  ///< TCP_NODELAY
     bool date = true;      ///< each response has a Date
 
-    /// Makes of an accepted socket the stream that requests come by, as TLS does; called in the connection's fiber, may park.
-    /// A std::system_error ends the connection; other failures go to the error handler too.
+    /// Makes of an accepted socket the stream that requests come by, as TLS does; called in the connection's fiber,
+    /// may park. A std::system_error ends the connection; other failures go to the error handler too.
     std::function<any_stream(socket)> secure{};
     /// Called after each response, in the connection's fiber.
     std::function<void(const access&)> access_log{};
@@ -100,8 +100,8 @@ struct server_stats {
 ///
 /// Unless a line says otherwise what waits throws:
 ///
-/// - http::error when the client breaks HTTP, exceeds a limit or ends within its request: let it pass, and the server answers
-///   with `status_of` its code if nothing was answered yet, and closes;
+/// - http::error when the client breaks HTTP, exceeds a limit or ends within its request: let it pass, and the server
+///   answers with `status_of` its code if nothing was answered yet, and closes;
 /// - std::system_error when the connection fails; timed_out when the client takes nothing for `write_pause`;
 /// - what a kill or a timeout scope throws.
 ///
@@ -156,9 +156,9 @@ public:
     /// (Content-Length, Transfer-Encoding, Host, Authorization …) is left out.
     const fields& trailers() const noexcept;
 
-    /// Answers, with head and body in one write. Content-Length is that of the body: the response's own is replaced, as are
-    /// Transfer-Encoding and Connection (but `Connection: close` closes). Where there can be no body (HEAD, 204, 304) none is
-    /// sent; Content-Length then is the response's own if it has one.
+    /// Answers, with head and body in one write. Content-Length is that of the body: the response's own is replaced,
+    /// as are Transfer-Encoding and Connection (but `Connection: close` closes). Where there can be no body (HEAD,
+    /// 204, 304) none is sent; Content-Length then is the response's own if it has one.
     /// Parks:   until the kernel has taken it.
     /// Throws:  std::invalid_argument for a status below 200 or above 999, or a reason with control characters;
     ///          std::logic_error if an answer was begun: nothing has been sent then.
@@ -172,9 +172,9 @@ public:
         respond_by(r, detail::limit::until(when));
     }
 
-    /// Begins an answer that is written in pieces: by `length` with Content-Length, else in chunks (to HTTP/1.0: until the
-    /// connection is closed). The head leaves with the first piece, or by `flush`. The response's own body is its first
-    /// piece.
+    /// Begins an answer that is written in pieces: by `length` with Content-Length, else in chunks (to HTTP/1.0: until
+    /// the connection is closed). The head leaves with the first piece, or by `flush`. The response's own body is its
+    /// first piece.
     /// Parks:   if there is such a piece.
     /// Throws:  as respond.
     void start(const response& head, std::optional<std::uint64_t> length = std::nullopt);
@@ -192,22 +192,25 @@ public:
     void write_until(std::string_view piece, std::chrono::time_point<Clock, Duration> when) {
         write_by(piece, detail::limit::until(when));
     }
-    /// `count` bytes of the open file `file`, from byte `offset` on, as a piece; by socket::send_file where that can be done.
+    /// `count` bytes of the open file `file`, from byte `offset` on, as a piece; by socket::send_file where that can
+    /// be done.
     /// Parks:   until the kernel has taken them. Reading from a slow disk blocks the thread.
     /// Throws:  as write; the file's own errors; std::runtime_error if the file ends before: the answer is cut off then.
     void write_file(int file, std::uint64_t offset, std::uint64_t count);
     /// Sends the head if that has not been sent.
     void flush();
-    /// Ends the answer; done by the server when the handler returns. `trailers` follow the chunks; of another kind of answer
-    /// they are dropped.
-    /// Throws:  std::logic_error if less than `length` was written: the connection will be closed, so that the client notices.
+    /// Ends the answer; done by the server when the handler returns. `trailers` follow the chunks; of another kind of
+    /// answer they are dropped.
+    /// Throws:  std::logic_error if less than `length` was written: the connection will be closed, so that the client
+    ///          notices.
     void finish(const fields& trailers = {});
 
     /// Whether the head of an answer has been given.
     bool answered() const noexcept;
 
-    /// Answers 101 with these fields (`Connection: Upgrade` is added) and gives the stream away, with what the client has sent
-    /// ahead as the first bytes to be received. The server then has done with it: time limits and all.
+    /// Answers 101 with these fields (`Connection: Upgrade` is added) and gives the stream away, with what the client
+    /// has sent ahead as the first bytes to be received. The server's limits on reading and writing are none of the
+    /// stream's; the handler still counts as a request that runs, until it returns.
     /// Parks:   until the kernel has taken the answer.
     /// Throws:  std::logic_error if an answer was begun, the body is not read, or the client has not asked for an upgrade.
     any_stream upgrade(const fields& headers);
@@ -255,16 +258,16 @@ handler handler_of(F f) {
 
 }  // namespace detail
 
-/// Serves HTTP/1.1 and 1.0, each connection in a fiber of its own: requests one after the other in the order in which they
-/// came, sent ahead (pipelined) or not.
+/// Serves HTTP/1.1 and 1.0, each connection in a fiber of its own: requests one after the other in the order in which
+/// they came, sent ahead (pipelined) or not.
 ///
 ///     copse::io::http::server hello("127.0.0.1:8080", [](const copse::io::http::request& asked) {
 ///         return copse::io::http::text("hello, " + asked.target + "\n");
 ///     });
 ///     hello.serve_forever();
 ///
-/// A handler takes a `const request&`, with its body read, and returns a `response`; or it takes an `exchange&`, for bodies
-/// that are read or written in pieces. It is shared by all connections: what it captures must bear that.
+/// A handler takes a `const request&`, with its body read, and returns a `response`; or it takes an `exchange&`, for
+/// bodies that are read or written in pieces. It is shared by all connections: what it captures must bear that.
 ///
 /// - What a handler throws is answered with 500, or cuts off an answer that was begun, and goes to the hub's error handler.
 ///   A handler that returns without an answer is answered for in the same way. http::error, and a client that is gone, are
