@@ -58,7 +58,6 @@ void check_offset(const open_file& f, const char* operation, std::uint64_t offse
 struct piece {
     std::unique_ptr<std::byte[]> bytes;
     detail::moved done;
-
 };
 
 /// Short only at the end of the file.
