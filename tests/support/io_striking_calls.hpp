@@ -4,10 +4,13 @@
 
 #include "system_calls.hpp"
 
+#include <sys/socket.h>
+
 #include <array>
 #include <cerrno>
 #include <cstddef>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -53,9 +56,19 @@ struct striking<Member> {
     static R call(A... arguments) {
         const int error = strikes != nullptr ? strikes->next(name, errors) : 0;
         if (error == 0) return (copse::io::detail::real_system_calls.*Member)(arguments...);
+        if (error == ECONNRESET || error == EPIPE || error == ETIMEDOUT) break_connection(arguments...);
         if (kind == strike_kind::after) (copse::io::detail::real_system_calls.*Member)(arguments...);
         errno = error;
         return static_cast<R>(-1);
+    }
+
+    static void break_connection() {}
+    /// A connection that has been reset stays so.
+    template <class First, class... Rest>
+    static void break_connection(First fd, Rest...) {
+        if constexpr (std::is_same_v<First, int>) {
+            if (kind == strike_kind::instead) ::shutdown(fd, SHUT_RDWR);
+        }
     }
 
     static void install(const char* call_name, std::vector<int> its_errors, strike_kind how = strike_kind::instead) {

@@ -4,6 +4,9 @@
 #include "io_leak_check.hpp"
 #include "io_striking_calls.hpp"
 #include "sanitizer.hpp"
+#if COPSE_TEST_TLS
+#include "io_certificates.hpp"
+#endif
 
 #include <copse/fibers.hpp>
 #include <copse/io.hpp>
@@ -158,6 +161,85 @@ void descriptor_passing() {
     must(got.size == 7 && got.descriptors.size() == 1, "text and descriptor arrive together");
 }
 
+void selector() {
+    auto [left, right] = io::socketpair();
+    io::selector all;
+    all.register_fd(right.native_handle(), io::readiness::read, std::string("right"));
+    left.send_all("ping");
+    const auto ready = all.select_for(5s);
+    must(ready.size() == 1, "one is ready");
+    std::array<std::byte, 16> room{};
+    must(right.recv(room) == 4, "what was sent");
+    all.unregister(right.native_handle());
+}
+
+void poll() {
+    auto [left, right] = io::socketpair();
+    copse::with_nursery([&, &from = left, &to = right](copse::nursery& both) {
+        both.spawn([&] { from.send_all("ping"); });
+        std::array<pollfd, 1> fds{{{.fd = to.native_handle(), .events = POLLIN, .revents = 0}}};
+        must(io::poll_for(fds, 5s) == 1, "it becomes readable");
+    });
+}
+
+void frames() {
+    const std::string sent = copse_test::pattern(100'000);
+    auto [left, right] = io::socketpair();
+    copse::with_nursery([&, &from = left, &to = right](copse::nursery& both) {
+        both.spawn([&] {
+            io::frame_stream out(std::move(from));
+            for (int i = 0; i < 3; ++i) out.send(sent);
+        });
+        io::frame_stream in(std::move(to));
+        for (int i = 0; i < 3; ++i) {
+            const auto message = in.receive();
+            if (!message) ended_early();
+            must(*message == sent, "another message");
+        }
+    });
+}
+
+#if COPSE_TEST_TLS
+void tls_echo() {
+    const std::string sent = copse_test::pattern(40'000);
+    io::tls_server server("127.0.0.1:0", copse_test::common_server_context(), [](io::tls_stream& s) {
+        while (const auto chunk = s.recv_pooled()) s.send_all(chunk.bytes());
+    });
+    server.start();
+    auto client = io::connect_tls("localhost:" + std::to_string(server.local_endpoint().port()),
+                                  copse_test::common_client_context());
+    std::string back(sent.size(), '\0');
+    copse::with_nursery([&](copse::nursery& both) {
+        both.spawn([&] {
+            client.send_all(sent);
+            client.shutdown(io::shut::write);
+        });
+        if (client.recv_exactly(std::as_writable_bytes(std::span(back))) == 0) ended_early();
+    });
+    must(back == sent, "other bytes came back");
+    client.close();
+    must(server.stop_for(5s), "handlers did not end");
+}
+#endif
+
+#if COPSE_TEST_HTTP
+void http_requests() {
+    const std::string body = copse_test::pattern(30'000);
+    io::http::server server("127.0.0.1:0", [&](io::http::exchange& x) {
+        x.respond({.body = x.request().path() == "/echo" ? x.read_body() : body});
+    });
+    server.start();
+    const std::string at = "http://" + to_string(server.local_endpoint());
+    io::http::client client;
+    must(client.get(at + "/").body == body, "another body");
+    const io::http::response echo = client.post(at + "/echo", body, "text/plain");
+    if (echo.status == 500) ended_early();  // the server could not read
+    must(echo.body == body, "another echo");
+    client.close_idle();
+    must(server.stop_for(5s), "handlers did not end");
+}
+#endif
+
 /// Errors of the system, one or several.
 bool is_from_the_system(const std::exception_ptr& e) {
     try {
@@ -251,7 +333,15 @@ INSTANTIATE_TEST_SUITE_P(Programs, IoEveryCall,
                                          named_program{"DatagramServer", datagram_server},
                                          named_program{"StreamServer", stream_server}, named_program{"Pipes", pipes},
                                          named_program{"Process", process}, named_program{"SendFile", send_file},
-                                         named_program{"DescriptorPassing", descriptor_passing}),
+                                         named_program{"DescriptorPassing", descriptor_passing},
+                                         named_program{"Selector", selector}, named_program{"Poll", poll},
+#if COPSE_TEST_TLS
+                                         named_program{"TlsEcho", tls_echo},
+#endif
+#if COPSE_TEST_HTTP
+                                         named_program{"Http", http_requests},
+#endif
+                                         named_program{"Frames", frames}),
                          [](const auto& each) { return std::string(each.param.name); });
 
 }  // namespace
