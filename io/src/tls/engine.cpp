@@ -202,6 +202,17 @@ tls_engine::outcome tls_engine::outcome_of(int result, const char* what) {
     return outcome::failed;
 }
 
+namespace {
+
+/// What a peer has sent, fit for a log.
+std::string printable(std::string text) {
+    for (char& c : text)
+        if (c < ' ' || c > '~') c = '?';
+    return text;
+}
+
+}  // namespace
+
 std::exception_ptr tls_engine::handshake_error() const {
     const std::string text = about("tls handshake", host_.text);
     const long verified = SSL_get_verify_result(ssl_.get());
@@ -210,7 +221,7 @@ std::exception_ptr tls_engine::handshake_error() const {
             tls_error(std::error_code(static_cast<int>(verified), certificate_category()), text + doubt_));
     if (with_->is_server && chosen_for_ && chosen_ == nullptr)
         return std::make_exception_ptr(
-            tls_error(make_error_code(tls_errc::unknown_server_name), text + ": \"" + server_name_ + '"'));
+            tls_error(make_error_code(tls_errc::unknown_server_name), text + ": \"" + printable(server_name_) + '"'));
     return std::make_exception_ptr(tls_error(take_openssl_error(), text));
 }
 

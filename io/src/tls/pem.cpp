@@ -11,6 +11,8 @@
 #include <stdexcept>
 #include <string>
 
+#include <copse/io/descriptor.hpp>
+
 #include "openssl_error.hpp"
 #include "openssl_handles.hpp"
 
@@ -46,26 +48,22 @@ constexpr off_t longest_file = 16 << 20;  // the authorities of a whole system a
 }
 
 std::string read_file(const std::string& what, const std::string& path) {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) fail_file(errno, what, path);
+    const descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file) fail_file(errno, what, path);
     struct ::stat status {};
+    if (::fstat(file.get(), &status) != 0) fail_file(errno, what, path);
     std::string text;
-    int error = ::fstat(fd, &status) != 0 ? errno : status.st_size > longest_file ? EFBIG : 0;
-    if (error == 0)
-        text.reserve(static_cast<std::size_t>(status.st_size));  // grows once: no copy of a key is left behind
-    for (char piece[4096]; error == 0;) {
-        const ssize_t n = ::read(fd, piece, sizeof piece);
-        if (n == 0) break;
-        if (n < 0) {
-            error = errno == EINTR ? 0 : errno;
-            continue;
-        }
+    // Grows once: no copy of a key is left behind.
+    text.reserve(static_cast<std::size_t>(std::min(status.st_size, longest_file)));
+    for (char piece[4096];;) {
+        const ssize_t n = ::read(file.get(), piece, sizeof piece);
+        if (n == 0) return text;
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) fail_file(errno, what, path);
         text.append(piece, static_cast<std::size_t>(n));
         OPENSSL_cleanse(piece, sizeof piece);
+        if (text.size() > static_cast<std::size_t>(longest_file)) fail_file(EFBIG, what, path);
     }
-    ::close(fd);
-    if (error != 0) fail_file(error, what, path);
-    return text;
 }
 
 source source_of(const std::string& what, const std::string& file, const std::string& pem) {
