@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -125,6 +126,21 @@ descriptor above_streams(int fd, const char* what) {
     return high;
 }
 
+/// Of a pipe of ours, which does not block, a program gets an open file of its own that does: it expects nothing else.
+descriptor for_program(int fd) {
+    struct stat about {};
+    const int flags = ::fcntl(fd, F_GETFL);
+    const bool may_surprise = flags >= 0 && (flags & O_NONBLOCK) != 0 && ::fstat(fd, &about) == 0;
+    if (may_surprise && S_ISFIFO(about.st_mode)) {
+        const std::string again = "/proc/self/fd/" + std::to_string(fd);
+        // Without waiting for the other end, which may have gone.
+        const descriptor own(::open(again.c_str(), (flags & O_ACCMODE) | O_NONBLOCK | O_CLOEXEC));
+        if (own && ::fcntl(own.get(), F_SETFL, flags & ~O_NONBLOCK) == 0)
+            return above_streams(own.get(), "process: redirection");
+    }
+    return above_streams(fd, "process: redirection");
+}
+
 descriptor open_path(const redirect& to, int stream) {
     must_have_no_nul(to.name(), "the name of a file");
     const int how = stream == 0 ? O_RDONLY : O_WRONLY | O_CREAT | (to.appends() ? O_APPEND : O_TRUNC);
@@ -155,7 +171,7 @@ descriptor open_stream(const redirect& to, int stream, descriptor& ours) {
         if (!null) fail(errno, "process: open /dev/null");
         return above_streams(null.get(), "process: redirection");
     }
-    case redirect::number: return above_streams(to.fd(), "process: redirection");
+    case redirect::number: return for_program(to.fd());
     case redirect::to_output:
         if (stream != STDERR_FILENO) throw std::invalid_argument("process: only errors can go to the output");
         break;

@@ -5,6 +5,7 @@
 
 #include <copse/error.hpp>
 #include <copse/fiber.hpp>
+#include <copse/io/detail/lane.hpp>
 #include <copse/scoped_fiber.hpp>
 
 #include "child.hpp"
@@ -15,6 +16,7 @@ namespace copse::io {
 
 // What communicate has done so far: it may be gone on with.
 struct process::exchange {
+    detail::lane talking;
     std::string input;
     std::size_t written = 0;
     std::string output;
@@ -159,8 +161,11 @@ process_result process::communicate_by(std::string_view input, detail::limit wit
     const clock::time_point deadline{std::chrono::nanoseconds(within.deadline())};
     if (exchange_ == nullptr) exchange_ = std::make_unique<exchange>();
     exchange& all = *exchange_;
-    all.input += input;
+    if (!input.empty() && !input_)
+        throw std::invalid_argument("communicate: its input is no pipe of ours, or closed already");
     {
+        const detail::lane::use alone(all.talking, "communicate");
+        all.input += input;
         scoped_fiber<void> feeding;
         scoped_fiber<void> draining;
         if (input_) feeding = scoped_fiber<void>(spawn([&] { feed(input_, all.input, all.written); }));

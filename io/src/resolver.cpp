@@ -193,7 +193,7 @@ public:
         constexpr int attempts = 3;  // there may be no thread to be had
         for (int i = 0; i < attempts; ++i) {
             const auto [found, is_ours] = table->find_or_begin(name);
-            if (is_ours) begin(std::make_shared<promise>(table, name, found));
+            if (is_ours) begin(promised(name, found));
             if (!found->wait_until(clock::time_point(std::chrono::nanoseconds(within.deadline())))) return std::nullopt;
             outcome came = found->get();
             if (came.abandoned) continue;
@@ -213,6 +213,17 @@ public:
     const std::shared_ptr<answers> table;
 
 private:
+    // Whoever else waits for the answer asks again if it cannot even be promised.
+    std::shared_ptr<promise> promised(const key& name, const std::shared_ptr<answer>& to) {
+        try {
+            return std::make_shared<promise>(table, name, to);
+        } catch (...) {
+            table->end(name, to, false);
+            to->set({.abandoned = true});
+            throw;
+        }
+    }
+
     void begin(std::shared_ptr<promise> made) {
         if (engine_ != nullptr) {
             const key& name = made->name();

@@ -251,13 +251,13 @@ std::vector<selected> selector_state::harvest() {
     refresh();
     events_.resize(std::min(known_.size(), most_at_once));
     const int n = look();
-    if (n < 0) {
-        lose_epoll();
-        return found;
-    }
     // Somebody closed a descriptor without a word while a duplicate lives: its events cannot be stopped in this epoll
     // (FD03).
-    if (!take_events(n, found)) renew();
+    if (n < 0) {
+        lose_epoll();
+    } else if (!take_events(n, found)) {
+        renew();
+    }
     if (loose_ == 0) return found;
     for (const auto& [fd, m] : known_) {
         if (m.how != reported::in_epoll) found.push_back(selected{m.key, m.key->events});

@@ -34,13 +34,18 @@ void end_all(const std::vector<any_fiber>& handlers) {
 /// Counts who is in some function.
 class presence {
 public:
-    explicit presence(unsigned& count) noexcept : count_(++count) {}
+    explicit presence(unsigned& count, event* left = nullptr) noexcept : count_(++count), left_(left) {
+        if (left_ != nullptr) left_->clear();
+    }
     presence(const presence&) = delete;
     presence& operator=(const presence&) = delete;
-    ~presence() { --count_; }
+    ~presence() {
+        if (--count_ == 0 && left_ != nullptr) left_->set();
+    }
 
 private:
     unsigned& count_;
+    event* left_;  // set when the last has left
 };
 
 }  // namespace
@@ -57,6 +62,7 @@ void service::serve_forever() {
     start();
     const presence here(served_forever_);
     stopped_.wait();
+    while (stopping_ != 0) nobody_stops_.wait();  // who drains it is done before its owner goes on
     if (failure_) std::rethrow_exception(failure_);
 }
 
@@ -82,12 +88,16 @@ void service::restart() {
 
 bool service::stop_by(limit within) {
     const auto held = shared_from_this();
+    const presence here(stopping_, &nobody_stops_);
     stop();
     const clock::time_point deadline{std::chrono::nanoseconds(within.deadline())};
     if (!taker_.empty()) taker_.join();
     const std::vector<any_fiber> handlers = others();
-    const bool all = join_by(handlers, deadline);
-    if (!all) end_all(handlers);
+    const bool in_time = join_by(handlers, deadline);
+    if (!in_time) end_all(handlers);
+    // Another who stops it may have had less patience.
+    const bool all =
+        in_time && std::none_of(handlers.begin(), handlers.end(), [](const any_fiber& f) { return f.killed(); });
     if (running_.size() == others().size()) ended();  // else a handler calls this
     return all;
 }

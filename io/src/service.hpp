@@ -133,7 +133,9 @@ private:
     std::list<any_fiber> running_;
     event slot_;  // a handler has ended
     event stopped_;
-    std::exception_ptr failure_;   // what ended it, if nobody stopped it
+    std::exception_ptr failure_;  // what ended it, if nobody stopped it
+    unsigned stopping_ = 0;       // fibers in stop_by()
+    event nobody_stops_;
     unsigned served_forever_ = 0;  // fibers in serve_forever(), which throws the failure
     std::uint64_t pauses_ = 0;
     std::chrono::nanoseconds delay_;

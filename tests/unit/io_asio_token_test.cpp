@@ -7,6 +7,7 @@
 
 #include "exceptions.hpp"
 #include "io_leak_check.hpp"
+#include "sanitizer.hpp"
 
 #include <boost/asio.hpp>
 
@@ -634,6 +635,7 @@ TEST_F(asio_loop, ExecutorsAndDefaultsOfAsioWork) {
 }
 
 TEST_F(asio_loop, EndsInTheChildOfAFork) {
+    if (copse_test::thread_sanitized) GTEST_SKIP() << "ThreadSanitizer takes the child's greenlets for the parent's";
     io::asio_context context;
     asio::steady_timer timer(context, 10ms);
     timer.async_wait([&](error_code) { log("timer"); });

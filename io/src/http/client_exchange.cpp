@@ -215,6 +215,9 @@ std::size_t client_exchange::read_some(std::span<std::byte> into, clock::time_po
     }
 }
 
+// What is made room for is filled with zeros first: not more at a time than is likely to come.
+constexpr std::uint64_t most_at_once = 64 * 1024;
+
 std::string client_exchange::read_all(clock::time_point deadline) {
     const std::uint64_t most = with_->accepted.body;
     const std::optional<std::uint64_t> length = head().content_length;
@@ -225,8 +228,7 @@ std::string client_exchange::read_all(clock::time_point deadline) {
         while (!parser_.done()) {
             const std::size_t had = all.size();
             const std::uint64_t expected = length ? *length - had : buffer_size;
-            const auto room = static_cast<std::size_t>(
-                std::clamp<std::uint64_t>(expected, 1, std::max<std::uint64_t>(buffer_size, had)));
+            const auto room = static_cast<std::size_t>(std::clamp<std::uint64_t>(expected, 1, most_at_once));
             all.resize(had + room);
             const std::size_t n = read_some(std::as_writable_bytes(std::span(all.data() + had, room)), deadline);
             all.resize(had + n);
@@ -268,7 +270,12 @@ void client_exchange::finish() noexcept {
 
 void client_exchange::close() noexcept {
     connection_->stream.close();
-    if (!sender_.empty()) sender_.request_kill();
+    connection_.leave();
+    try {
+        if (!sender_.empty()) sender_.request_kill();
+    } catch (const std::exception&) {
+        // Its thread has ended, and it with it.
+    }
 }
 
 }  // namespace copse::io::http::detail

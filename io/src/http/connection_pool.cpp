@@ -1,16 +1,20 @@
 #include "http/connection_pool.hpp"
 
+#include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <new>
 #include <system_error>
 #include <utility>
 
 #include <copse/error.hpp>
 #include <copse/io/error.hpp>
 #include <copse/io/socket_option.hpp>
+#include <copse/io/wait.hpp>
 #include <copse/sleep.hpp>
 #include <copse/timeout.hpp>
 
@@ -45,11 +49,16 @@ void connection_pool::lease::give_back() noexcept {
 
 void connection_pool::lease::end() noexcept {
     held_ = pooled_connection();
+    leave();
+}
+
+void connection_pool::lease::leave() noexcept {
     if (const auto pool = std::exchange(pool_, nullptr)) pool->leave(of_);
 }
 
 connection_pool::lease connection_pool::take(const url& to, clock::time_point deadline, bool fresh) {
     if (home_ != std::this_thread::get_id()) throw wrong_thread("http::client: it belongs to another thread");
+    leave_to_parent();
     const auto of =
         origins_
             .try_emplace(to.origin(),
@@ -66,6 +75,7 @@ connection_pool::lease connection_pool::take(const url& to, clock::time_point de
         throw;
     }
     lease taken(shared_from_this(), of);
+    if (fresh && !of->second.kept.empty()) drop_first(of);  // one of them has its place
     while (!fresh && !of->second.kept.empty()) {
         taken.held_ = std::move(of->second.kept.back());
         of->second.kept.pop_back();
@@ -82,6 +92,8 @@ connection_pool::lease connection_pool::take(const url& to, clock::time_point de
 bool connection_pool::is_alive(const pooled_connection& c) noexcept {
     if (!c.stream.is_open()) return false;
     if (c.fd < 0) return true;
+    pollfd gone{.fd = c.fd, .events = POLLRDHUP, .revents = 0};
+    if (io::detail::sys.poll(&gone, 1, 0) > 0 && gone.revents != 0) return false;
     char first = 0;
     const ssize_t n = io::detail::sys.recv(c.fd, &first, 1, MSG_PEEK | MSG_DONTWAIT);
     if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
@@ -129,6 +141,7 @@ any_stream connection_pool::secure(socket plain, const url& to, clock::time_poin
 }
 
 void connection_pool::keep(origin_map::iterator of, pooled_connection c) noexcept {
+    leave_to_parent();
     if (retired_ || with_.max_idle == 0 || with_.idle_time.count() <= 0) return;
     try {
         c.kept_since = clock::now();
@@ -166,14 +179,37 @@ void connection_pool::drop_first(origin_map::iterator of) noexcept {
     forget_if_unused(of);
 }
 
+// In the child of a fork: what was kept is the parent's, who goes on with it. The numbers are closed here, and nothing is
+// said over them, so the streams themselves are never ended.
+void connection_pool::leave_to_parent() noexcept {
+    if (process_ == ::getpid()) return;
+    process_ = ::getpid();
+    for (auto& [name, each] : origins_) {
+        for (pooled_connection& c : each.kept) {
+            if (c.fd >= 0) {
+                notify_closing(c.fd);
+                io::detail::sys.close(c.fd);
+            }
+            static_cast<void>(new (std::nothrow) any_stream(std::move(c.stream)));
+        }
+        each.kept.clear();
+    }
+    kept_ = 0;
+}
+
 void connection_pool::close_kept() noexcept {
+    leave_to_parent();
     while (kept_ != 0) drop_first(longest_kept());
 }
 
 void connection_pool::retire() noexcept {
     retired_ = true;
     close_kept();
-    if (!sweeper_.empty()) sweeper_.request_kill();
+    try {
+        if (!sweeper_.empty()) sweeper_.request_kill();
+    } catch (const std::exception&) {
+        // Its thread has ended, or is another: it only looks, and finds nobody.
+    }
 }
 
 /// Returns: when the next one will have been kept too long; the beginning of time if none is kept.

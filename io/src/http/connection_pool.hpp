@@ -17,6 +17,8 @@
 #include <string>
 #include <thread>
 
+#include <unistd.h>
+
 #include <copse/clock.hpp>
 #include <copse/fiber.hpp>
 #include <copse/io/any_stream.hpp>
@@ -64,6 +66,8 @@ public:
         void give_back() noexcept;
         /// Closes it, and lets the next request in.
         void end() noexcept;
+        /// Lets the next request in. Of a connection that is closed, but not to be ended yet.
+        void leave() noexcept;
 
     private:
         friend class connection_pool;
@@ -95,6 +99,7 @@ private:
     any_stream secure(socket plain, const url& to, clock::time_point deadline) const;
 
     static bool is_alive(const pooled_connection& c) noexcept;
+    void leave_to_parent() noexcept;
     void keep(origin_map::iterator of, pooled_connection c) noexcept;
     void leave(origin_map::iterator of) noexcept;
     void forget_if_unused(origin_map::iterator of) noexcept;
@@ -105,6 +110,7 @@ private:
 
     const client_options with_;
     const std::thread::id home_ = std::this_thread::get_id();
+    pid_t process_ = ::getpid();
     origin_map origins_;
     std::size_t kept_ = 0;
     std::uint64_t opened_ = 0;

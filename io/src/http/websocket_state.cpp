@@ -60,7 +60,9 @@ void websocket_state::open(any_stream over) {
 
 void websocket_state::ask(const std::string& host, const std::string& target, clock::time_point deadline) {
     receive_deadline_ = deadline;
+    asking_ = true;
     engine_.ask(host, target);
+    asking_ = false;
 }
 
 void websocket_state::flush(clock::time_point deadline) {
@@ -139,7 +141,8 @@ void websocket_state::send_pongs() {
 }
 
 std::size_t websocket_state::read_keeping_alive(std::span<std::byte> into) {
-    if (with_.ping_interval.count() <= 0 && with_.idle_timeout.count() <= 0) {
+    // Before the answer has come it is not a WebSocket yet: nothing but the request is sent.
+    if (asking_ || (with_.ping_interval.count() <= 0 && with_.idle_timeout.count() <= 0)) {
         return stream_.recv_until(into, receive_deadline_);
     }
     const auto after = [](std::chrono::nanoseconds length) {  // now, everything before having been read

@@ -72,6 +72,7 @@ private:
     std::string ahead_;  // received before this was made
     websocket_engine engine_;
     phase phase_ = phase::open;
+    bool asking_ = false;   // a client's request is under way; if it fails, so does the connection
     bool leaving_ = false;  // close() has said goodbye
 
     bool receiving_ = false;
