@@ -1,5 +1,6 @@
 // HTTP over TLS: our server and our client with each other, through bad connections, and with other people's programs.
 
+#include "exceptions.hpp"
 #include "io_certificates.hpp"
 #include "io_faulty_proxy.hpp"
 #include "io_leak_check.hpp"
@@ -50,6 +51,11 @@ std::error_code code_of(F&& call) {
 }
 
 void answer(http::exchange& x) {
+    if (x.request().path() == "/cut") {
+        x.start({});
+        x.write("abc");
+        throw std::runtime_error("broken");
+    }
     x.respond(http::text((x.is_secure() ? "secure " : "plain ") + std::string(x.request().path())));
 }
 
@@ -108,6 +114,17 @@ TEST_F(IoHttps, OneConnectionForSeveralRequests) {
     EXPECT_EQ(client.get(url("/a")).body, "secure /a");
     EXPECT_EQ(client.get(url("/b")).body, "secure /b");
     EXPECT_EQ(client.stats().opened, 1U);
+}
+
+// A goodbye would say that all is there.
+TEST_F(IoHttps, Fault_HT13_ACutAnswerUntilTheEndHasNoGoodbye) {
+    error_recorder told;
+    auto client = io::tls_stream::client(io::connect(server_->local_endpoint()), common_client_context(), "localhost");
+    client.send_all("GET /cut HTTP/1.0\r\n\r\n");
+    EXPECT_NE(recv_text(client).find("\r\n\r\nabc"), std::string::npos);
+    const std::error_code end = code_of([&] { recv_to_end(client); });
+    EXPECT_TRUE(end == io::tls_errc::stream_truncated || end == std::errc::connection_reset) << end.message();
+    EXPECT_EQ(told.count(), 1U);
 }
 
 TEST_F(IoHttps, Fault_TL02_StrangersAreRefused) {

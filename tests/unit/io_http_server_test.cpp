@@ -5,6 +5,7 @@
 #include "io_leak_check.hpp"
 
 #include <copse/io/http/server.hpp>
+#include <copse/timeout.hpp>
 #include <copse/virtual_time.hpp>
 
 #include <functional>
@@ -365,7 +366,8 @@ TEST_F(HttpServer, Fault_HT05_MalformedChunksAreRefused) {
          {"10000000000000000\r\nab"s, "-1\r\nab\r\n0\r\n\r\n"s, "0x2\r\nab\r\n0\r\n\r\n"s, "+2\r\nab\r\n0\r\n\r\n"s,
           "2\nab\r\n0\r\n\r\n"s, "2\r\nabc\r\n0\r\n\r\n"s, "2\r\nab0\r\n\r\n"s, "2;=x\r\nab\r\n0\r\n\r\n"s,
           "2 2\r\nab\r\n0\r\n\r\n"s, "\r\n\r\n"s, "g\r\n\r\n"s, "2;a=\"b\r\nab\r\n0\r\n\r\n"s,
-          "2\r\nab\r\n0\r\nA\r\n\r\n"s, "2\r\nab\r\n0\r\n: b\r\n\r\n"s, "2\r\nab\r\n0\r\nA: b\x01\r\n\r\n"s})
+          "2\r\nab\r\n0\r\nA\r\n\r\n"s, "2\r\nab\r\n0\r\n: b\r\n\r\n"s, "2\r\nab\r\n0\r\nA: b\x01\r\n\r\n"s,
+          "2\r\nab\r\n0\r\nA: b\r\n c\r\n\r\n"s, "2\r\nab\r\n0\r\nA: b\r\n\tc\r\n\r\n"s})
         EXPECT_EQ(refused_with(head + body), 400) << body;
     EXPECT_EQ(ask(head + "2;a=b;c\r\nab\r\n1;d=\"e\"\r\nc\r\n0\r\n\r\n"), answer_of("POST / [abc]"));
 }
@@ -730,6 +732,113 @@ TEST_F(HttpServer, Fault_HT13_AConnectionCanBeKilledAtEveryWait) {
     }
 }
 
+// They look like the client's, and are not.
+TEST_F(HttpServer, Fault_HT13_ErrorsOfAHandlersOwnPeersAreItsFailure) {
+    copse::virtual_time time;
+    error_recorder told;
+    serve([](http::exchange& x) {
+        if (x.request().target == "/reset") throw std::system_error(std::make_error_code(std::errc::connection_reset));
+        if (x.request().target == "/slow") throw io::timed_out(std::make_error_code(std::errc::timed_out), "recv", 0);
+        if (x.request().target == "/http") throw http::error(http::errc::bad_response);
+        x.read_body_for(1s);
+    });
+    for (const char* target : {"/reset", "/slow", "/http"})
+        EXPECT_EQ(refused_with("GET "s + target + " HTTP/1.1\r\nHost: x\r\n\r\n"), 500) << target;
+    EXPECT_EQ(refused_with("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\na"), 500) << "its own time";
+    EXPECT_EQ(told.count(), 4U);
+    EXPECT_EQ(server_->stats().failures, 4U);
+    EXPECT_EQ(server_->stats().bad_requests, 0U);
+    server_.reset();
+}
+
+TEST_F(HttpServer, Fault_HT13_AHandlerMayCatchThatItsAnswerIsCut) {
+    copse::virtual_time time;
+    error_recorder told;
+    serve([](http::exchange& x) {
+        EXPECT_THROW(x.respond_for({.body = std::string(std::size_t{64} << 20, 'x')}, 1s), io::timed_out);
+    });
+    io::socket c = client();
+    c.send_all("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    copse::sleep(2s);
+    EXPECT_EQ(server_->stats().connections, 0U);
+    EXPECT_EQ(told.count(), 0U);
+    c.close();
+    server_.reset();
+}
+
+// Without a length an end would say that all is there.
+TEST_F(HttpServer, Fault_HT13_ACutAnswerUntilTheEndIsReset) {
+    error_recorder told;
+    copse::event killable;
+    serve([&](http::exchange& x) {
+        x.start({});
+        x.write("abc");
+        if (x.request().target == "/throws") throw std::runtime_error("broken");
+        killable.set();
+        copse::sleep(1h);
+    });
+    const auto is_reset = [](io::socket& c) {
+        EXPECT_NE(recv_text(c).find("\r\n\r\nabc"), std::string::npos);
+        try {
+            return recv_to_end(c) == "reset";
+        } catch (const std::system_error& e) {
+            return e.code() == std::errc::connection_reset;
+        }
+    };
+    io::socket one = client();
+    one.send_all("GET /throws HTTP/1.0\r\n\r\n");
+    EXPECT_TRUE(is_reset(one));
+    EXPECT_EQ(told.count(), 1U);
+    io::socket two = client();
+    two.send_all("GET /waits HTTP/1.0\r\n\r\n");
+    killable.wait();
+    EXPECT_FALSE(server_->stop_for(0s));
+    EXPECT_TRUE(is_reset(two)) << "killed";
+    server_.reset();
+}
+
+// The peer may send what it likes, as slowly as it likes.
+TEST_F(HttpServer, ALastMomentIsShort) {
+    copse::virtual_time time;
+    serve([](http::exchange& x) { x.respond(http::text("no")); }, {.body_pause = 0s, .body_rate = 0});
+    const auto is_left_after = [&](std::string_view sent, int drops) {
+        io::socket c = client();
+        c.send_all(sent);
+        for (int i = 0; i < drops; ++i) {
+            copse::sleep(1s);
+            c.send_all("x");
+        }
+        copse::sleep(500ms);
+        return server_->stats().connections == 0;
+    };
+    EXPECT_TRUE(is_left_after("nonsense\r\n\r\n", 2)) << "after a refusal";
+    EXPECT_TRUE(is_left_after("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", 7)) << "a body";
+    server_.reset();
+}
+
+TEST_F(HttpServer, ALastAnswerIsNotResetByTheNextRequest) {
+    copse::event go;
+    serve(
+        [&](http::exchange& x) {
+            go.wait();
+            x.respond(http::text("last"));
+        },
+        {.requests_per_connection = 1});
+    io::socket c = client();
+    c.send_all("GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    while (server_->stats().requests != 1) copse::yield();
+    c.send_all("GET /b HTTP/1.1\r\nHost: x\r\n\r\n");
+    go.set();
+    EXPECT_NE(recv_to_end(c).find("\r\n\r\nlast"), std::string::npos);
+}
+
+TEST_F(HttpServer, NothingIsServedInsideATunnel) {
+    serve([](http::exchange& x) { x.respond({}); });
+    EXPECT_EQ(ask_and_wait("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+              "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+    EXPECT_EQ(server_->stats().requests, 1U);
+}
+
 TEST_F(HttpServer, AHandlerMayStopTheServer) {
     serve([&](http::exchange& x) {
         EXPECT_TRUE(server_->stop_for(1s));
@@ -817,6 +926,31 @@ TEST_F(HttpServer, AHandlersOwnTimeIsItsOwn) {
     c.send_all("bc");
     EXPECT_EQ(recv_text(c), answer_of("fine"));
     server_.reset();
+}
+
+TEST_F(HttpServer, AClientsTimeIsCountedOverAllReads) {
+    copse::virtual_time time;
+    const auto cut_after = [&](const http::server_options& with) {
+        serve(
+            [](http::exchange& x) {
+                std::array<std::byte, 4> piece;
+                for (;;) {
+                    try {
+                        if (x.read_body_some_for(piece, 1s) == 0) return;
+                    } catch (const io::timed_out&) {
+                        // Once more.
+                    }
+                }
+            },
+            with);
+        const auto before = time.elapsed();
+        EXPECT_EQ(refused_with("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\na"), 408);
+        const auto took = time.elapsed() - before;
+        server_.reset();
+        return took;
+    };
+    EXPECT_EQ(cut_after({}), 10s) << "the rate";
+    EXPECT_EQ(cut_after({.body_pause = 5s, .body_rate = 0}), 5s) << "the pause";
 }
 
 TEST_F(HttpServer, AClientThatTakesNothingIsCut) {
@@ -962,6 +1096,80 @@ TEST_F(HttpServer, ServesThroughWhatSecures) {
     auto stopping = copse::spawn([&] { return server_->stop_for(10s); });
     EXPECT_EQ(recv_to_end(c), "");
     EXPECT_TRUE(stopping.get());
+}
+
+TEST_F(HttpServer, ASecuredClientIsLeftWithoutAGoodbyeItDoesNotTake) {
+    struct mute : turned {
+        using turned::turned;
+        void shutdown(io::shut /*how*/) { copse::sleep(1h); }
+    };
+    copse::virtual_time time;
+    serve(mirror, {.secure = [](io::socket s) { return io::any_stream(mute(std::move(s))); }});
+    io::socket c = client();
+    c.send_all(turned_text("nonsense\r\n\r\n"));
+    EXPECT_NE(recv_to_end(c), "");
+    EXPECT_EQ(time.elapsed(), 2s);
+    server_.reset();
+}
+
+TEST_F(HttpServer, ASecuredStreamThatBreaksIsEverydayLife) {
+    struct torn : turned {
+        using turned::turned;
+        std::size_t recv_until(std::span<std::byte> into, copse::clock::time_point when) {
+            if (++calls == 2) throw std::system_error(std::make_error_code(std::errc::protocol_error));
+            return turned::recv_until(into, when);
+        }
+        int calls = 0;
+    };
+    error_recorder told;
+    serve(mirror, {.secure = [](io::socket s) { return io::any_stream(torn(std::move(s))); }});
+    io::socket c = client();
+    c.send_all(turned_text("GET / HT"));
+    EXPECT_EQ(recv_to_end(c), "");
+    EXPECT_EQ(told.count(), 0U);
+}
+
+TEST_F(HttpServer, ASecuredStreamIsGivenSmallPieces) {
+    struct noted : turned {
+        noted(io::socket below, std::size_t& largest) : turned(std::move(below)), most(&largest) {}
+        void send_all_until(std::span<const io::const_buffer> pieces, copse::clock::time_point when) {
+            std::size_t all = 0;
+            for (const io::const_buffer& one : pieces) all += one.size();
+            *most = std::max(*most, all);
+            turned::send_all_until(pieces, when);
+        }
+        std::size_t* most;
+    };
+    std::size_t most = 0;
+    const std::string large = pattern(100'000);
+    serve([&](const http::request&) { return http::response{.body = large}; },
+          {.secure = [&](io::socket s) { return io::any_stream(noted(std::move(s), most)); }});
+    const std::string answer = turned_text(ask(turned_text("GET / HTTP/1.1\r\nHost: x\r\n\r\n")));
+    EXPECT_EQ(answer.substr(answer.find("\r\n\r\n") + 4), large);
+    EXPECT_EQ(most, 16384U);
+}
+
+TEST_F(HttpServer, Fault_HT07_NothingIsAnsweredBehindHalfAnInvitation) {
+    struct stuck : turned {
+        using turned::turned;
+        void send_all_until(std::span<const io::const_buffer> /*pieces*/, copse::clock::time_point /*when*/) {
+            copse::sleep(1h);
+        }
+    };
+    copse::virtual_time time;
+    serve(
+        [](http::exchange& x) {
+            EXPECT_FALSE(copse::with_timeout(
+                1s, [&] { x.read_body(); }, copse::silent));
+            EXPECT_THROW(x.respond(http::text("x")), std::logic_error);
+        },
+        {.secure = [](io::socket s) { return io::any_stream(stuck(std::move(s))); }});
+    EXPECT_EQ(
+        ask_and_wait(turned_text("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n")),
+        "");
+    EXPECT_EQ(time.elapsed(), 1s);
+    EXPECT_EQ(server_->stats().failures, 0U);
+    server_.reset();
 }
 
 TEST_F(HttpServer, HandshakesThatFailAreCounted) {

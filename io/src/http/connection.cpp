@@ -75,6 +75,8 @@ bool connection::read_head() {
     } catch (const error& e) {
         refuse(e);
         return false;
+    } catch (const std::system_error&) {
+        return false;  // it left, or its TLS is broken: there is nobody to refuse
     }
 }
 
@@ -140,16 +142,26 @@ connection::outcome connection::call_handler() {
         conclude(x);
         return {};
     } catch (const error& e) {
+        if (!is_of_client(e)) return failure();
         ++core_.stats().bad_requests;
         return {.status = status_of(static_cast<errc>(e.code().value())), .error = {}, .over = true};
     } catch (const greenlet_exit&) {
+        if (!given_away_ && turn_->answer.would_seem_whole()) wire_.abort();
         throw;
     } catch (const std::system_error& e) {
-        if (is_gone(e)) return {.status = 0, .error = {}, .over = true};
-        return {.status = 500, .error = std::current_exception(), .over = true};
+        if (is_gone(e) && is_of_client(e)) return {.status = 0, .error = {}, .over = true};
+        return failure();
     } catch (...) {
-        return {.status = 500, .error = std::current_exception(), .over = true};
+        return failure();
     }
+}
+
+connection::outcome connection::failure() { return {.status = 500, .error = std::current_exception(), .over = true}; }
+
+// Not of a client or a file of the handler's own, whose errors look the same.
+bool connection::is_of_client(const std::system_error& e) const noexcept {
+    const bool refused = e.code() == make_error_code(errc::upgrade_refused) && turn_->answer.is_whole();
+    return given_away_ || refused || turn_->body.has_failed() || turn_->answer.is_broken();
 }
 
 connection::outcome connection::call_in_time(exchange& x) {
@@ -165,7 +177,7 @@ connection::outcome connection::call_in_time(exchange& x) {
 }
 
 void connection::conclude(exchange& x) {
-    if (given_away_) return;
+    if (given_away_ || turn_->answer.is_broken()) return;  // who has caught that knows of it
     if (!x.answered()) throw std::logic_error("an HTTP handler returned without an answer");
     turn_->answer.finish({});
 }
@@ -210,8 +222,14 @@ void connection::log(const http::request* asked, std::chrono::nanoseconds took) 
 bool connection::goes_on() {
     if (given_away_) return false;
     if (turn_->answer.keeps_alive() && turn_->body.drop()) return true;
-    if (turn_->answer.is_whole() && (!turn_->body.is_at_end() || !in_.empty())) wire_.linger();
+    if (turn_->answer.would_seem_whole()) wire_.abort();
+    if (turn_->answer.is_whole() && may_send_more()) wire_.linger();
     return false;
+}
+
+// Also what the kernel holds and we have not seen: the next request of a client that does not know of the end.
+bool connection::may_send_more() const {
+    return !turn_->body.is_at_end() || !in_.empty() || turn_->frame.keeps_alive(turn_->request.version);
 }
 
 reply& connection::answer() noexcept {
@@ -222,7 +240,12 @@ reply& connection::answer() noexcept {
 
 std::size_t connection::read(std::span<std::byte> into, limit within) {
     if (turn_->answer.is_on_its_way()) turn_->body.do_not_ask();
-    return turn_->body.read(into, within);
+    try {
+        return turn_->body.read(into, within);
+    } catch (...) {
+        if (turn_->body.has_cut_invitation()) turn_->answer.give_up();
+        throw;
+    }
 }
 
 const std::string& connection::read_all(limit within) {

@@ -6,6 +6,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <system_error>
 
 #include <copse/clock.hpp>
 #include <copse/io/http/server.hpp>
@@ -62,11 +63,14 @@ private:
     void run_handler();
     outcome call_handler();
     outcome call_in_time(exchange& x);
+    static outcome failure();
+    bool is_of_client(const std::system_error& e) const noexcept;
     void conclude(exchange& x);
     void recover(const outcome& o);
     void refuse(const error& e);
     void log(const http::request* asked, std::chrono::nanoseconds took);
     bool goes_on();
+    bool may_send_more() const;
     any_stream give_away();
 
     server_core& core_;

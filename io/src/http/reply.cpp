@@ -88,9 +88,14 @@ void reply::check_new(const response& r) const {
         throw std::invalid_argument("http::exchange: a control character in the reason");
 }
 
+bool reply::opens_tunnel(const response& r) const {
+    return asked_ != nullptr && asked_->method == "CONNECT" && r.status < 300;
+}
+
 void reply::write_start_line(const response& r) {
     status_ = r.status;
     bodyless_ = asked_ != nullptr && !http::has_body(r.status, asked_->method);
+    if (opens_tunnel(r)) keep_alive_ = false;  // what follows is no HTTP
     std::array<char, 24> room;
     head_.append("HTTP/1.1 ").append(digits(r.status, room)).append(" ");
     head_.append(r.reason.empty() ? reason_phrase(r.status) : std::string_view(r.reason)).append("\r\n");
@@ -109,7 +114,7 @@ void reply::write_fields(const response& r, std::optional<std::uint64_t> length)
         }
     }
     std::array<char, 24> room;
-    const bool says_length = r.status != 204 && !(asked_ != nullptr && asked_->method == "CONNECT" && r.status < 300);
+    const bool says_length = r.status != 204 && !opens_tunnel(r);
     if (bodyless_ && own.length && says_length) {
         append_line(head_, "Content-Length", *own.length);
     } else if (frame_ == frame::chunked) {

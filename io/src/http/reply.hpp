@@ -43,6 +43,10 @@ public:
     /// Some of it has been sent.
     bool is_on_its_way() const noexcept { return has_begun() && head_.empty(); }
     bool is_whole() const noexcept { return stage_ == stage::done; }
+    /// A part of it may have been sent, and nothing can follow.
+    bool is_broken() const noexcept { return stage_ == stage::broken; }
+    /// It is not whole, and the end of the connection would say that it is.
+    bool would_seem_whole() const noexcept { return frame_ == frame::until_close && stage_ != stage::done; }
     /// It is whole, and another may follow.
     bool keeps_alive() const noexcept { return stage_ == stage::done && keep_alive_; }
     int status() const noexcept { return status_; }
@@ -54,6 +58,7 @@ private:
 
     void begin_any(wire& to, const request* asked, bool keep_alive) noexcept;
     void check_new(const response& r) const;
+    bool opens_tunnel(const response& r) const;
     void write_start_line(const response& r);
     void write_fields(const response& r, std::optional<std::uint64_t> length);
     void end_head();

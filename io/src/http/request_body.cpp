@@ -37,7 +37,8 @@ void request_body::begin(wire& from, intake& in, const framing& f) {
     opened_ = false;
     trailers_.clear();
     received_ = 0;
-    waited_ = 0ns;
+    waited_ = paused_ = 0ns;
+    failed_ = inviting_ = false;
 }
 
 std::optional<std::uint64_t> request_body::length() const noexcept {
@@ -50,33 +51,66 @@ void request_body::open() {
     if (opened_) return;
     if (!chunked_ && length_ > most_) throw error(errc::body_too_large);
     if (chunked_) parser_.limit_body(most_);
-    if (unasked_ && in_->empty()) wire_->send_all("HTTP/1.1 100 Continue\r\n\r\n", {.pause = with_.write_pause});
+    if (unasked_ && in_->empty()) invite();
     unasked_ = false;
     opened_ = true;
 }
 
-std::size_t request_body::read(std::span<std::byte> into, limit within) {
-    if (done_ || into.empty()) return 0;
-    open();
-    return chunked_ ? read_chunks(into, within) : read_plain(into, within);
+// Where it was cut off an answer cannot follow.
+void request_body::invite() {
+    inviting_ = true;
+    try {
+        wire_->send_all("HTTP/1.1 100 Continue\r\n\r\n", {.pause = with_.write_pause});
+    } catch (const timed_out&) {
+        failed_ = true;
+        throw;
+    }
+    inviting_ = false;
 }
 
-// Waits no longer than the client may take for a byte and, on average, for all that has come.
+std::size_t request_body::read(std::span<std::byte> into, limit within) {
+    if (done_ || into.empty()) return 0;
+    try {
+        open();
+        return chunked_ ? read_chunks(into, within) : read_plain(into, within);
+    } catch (const timed_out&) {
+        throw;  // the caller's time, not the client's
+    } catch (const std::system_error&) {
+        failed_ = true;
+        throw;
+    }
+}
+
+// How long the next byte may take, by the pause and on average. Returns: 0 if without end.
+std::chrono::nanoseconds request_body::longest_wait() const {
+    constexpr std::chrono::nanoseconds least = 1ns;
+    std::chrono::nanoseconds longest = 0ns;
+    if (with_.body_pause.count() != 0) longest = std::max(least, with_.body_pause - paused_);
+    if (with_.body_rate == 0) return longest;
+    const auto left = std::max(least, allowance(received_, with_.body_rate, waited_));
+    return longest.count() == 0 ? left : std::min(left, longest);
+}
+
+void request_body::count_wait(std::chrono::nanoseconds length) noexcept {
+    waited_ += length;
+    paused_ += length;
+}
+
+// Waits no longer than the client may take for a byte and, on average, for all that has come. What a caller's own limit
+// cuts into pieces counts together.
 template <class Receive>
 auto request_body::in_time(limit& within, Receive&& receive) {
     within.deadline();  // fixed by the first wait, for all that follow
-    patience p{.pause = with_.body_pause, .whole = within};
-    const clock::time_point before = with_.body_rate == 0 ? clock::time_point() : clock::now();
-    if (with_.body_rate != 0) {
-        const auto left = std::max(allowance(received_, with_.body_rate, waited_), std::chrono::nanoseconds(1));
-        if (p.pause.count() == 0 || left < p.pause) p.pause = left;
-    }
+    patience p{.pause = longest_wait(), .whole = within};
+    const clock::time_point before = p.pause.count() == 0 ? clock::time_point() : clock::now();
     try {
         const auto result = receive(p);
-        if (with_.body_rate != 0) waited_ += clock::now() - before;
+        if (p.pause.count() != 0) count_wait(clock::now() - before);
+        paused_ = 0ns;
         return result;
     } catch (const timed_out&) {
-        if (p.is_over()) throw;  // the caller's time, not the client's
+        if (p.pause.count() != 0) count_wait(clock::now() - before);
+        if (p.is_over() && longest_wait() > 1ns) throw;  // the caller's time, not the client's
     }
     throw error(errc::too_slow);
 }
@@ -130,7 +164,8 @@ bool request_body::drop() {
     if (!is_droppable()) return false;
     std::array<std::byte, 2048> dropped;
     most_ = std::max(most_, with_.unread_body);
-    const limit all = limit::within(dropping_time);
+    limit all = limit::within(dropping_time);
+    all.deadline();  // one for all reads
     try {
         for (std::uint64_t bytes = 0; !done_ && bytes <= with_.unread_body;) bytes += read(dropped, all);
     } catch (const std::system_error&) {

@@ -32,6 +32,10 @@ public:
     /// An answer is on its way: too late to ask.
     void do_not_ask() noexcept { unasked_ = false; }
     bool is_at_end() const noexcept { return done_; }
+    /// A read has failed, and not because the caller's time was over.
+    bool has_failed() const noexcept { return failed_; }
+    /// The client may have been sent a part of 100 Continue.
+    bool has_cut_invitation() const noexcept { return inviting_; }
     /// Whether `drop` may succeed, as far as is known.
     bool is_droppable() const noexcept { return done_ || (!unasked_ && (chunked_ || left_ <= with_.unread_body)); }
 
@@ -43,9 +47,12 @@ public:
 
 private:
     void open();
+    void invite();
     std::size_t read_plain(std::span<std::byte> into, limit& within);
     std::size_t read_chunks(std::span<std::byte> into, limit& within);
     std::size_t take(std::span<std::byte> into) noexcept;
+    std::chrono::nanoseconds longest_wait() const;
+    void count_wait(std::chrono::nanoseconds length) noexcept;
     template <class Receive>
     auto in_time(limit& within, Receive&& receive);
 
@@ -61,11 +68,14 @@ private:
     bool unasked_ = false;
     bool opened_ = false;
     bool done_ = true;
+    bool failed_ = false;
+    bool inviting_ = false;
     fields trailers_;
 
     // For the rate: what has come, and how long it was waited for.
     std::uint64_t received_ = 0;
     std::chrono::nanoseconds waited_{0};
+    std::chrono::nanoseconds paused_{0};  // since the last byte
 };
 
 }  // namespace copse::io::http::detail

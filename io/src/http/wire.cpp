@@ -9,6 +9,7 @@
 
 #include <copse/clock.hpp>
 #include <copse/io/error.hpp>
+#include <copse/timeout.hpp>
 
 #include "system_calls.hpp"
 
@@ -20,6 +21,7 @@ using namespace std::chrono_literals;
 
 constexpr auto lingering_time = 2s;
 constexpr std::size_t lingering_bytes = std::size_t{1} << 20;
+constexpr std::size_t secured_piece = std::size_t{16} << 10;  // a record of TLS
 
 /// Calls with the time that is left: without, by length, which reads no clock unless it has to wait, or until a point.
 template <class Plain, class For, class Until>
@@ -39,6 +41,22 @@ std::vector<const_buffer> rest_of(std::span<const const_buffer> pieces, std::siz
         if (gone != one.size()) rest.emplace_back(one.bytes().subspan(gone));
     }
     return rest;
+}
+
+std::vector<const_buffer> first_of(std::span<const const_buffer> pieces, std::size_t n) {
+    std::vector<const_buffer> first;
+    for (const const_buffer& one : pieces) {
+        const std::size_t taken = std::min(n, one.size());
+        n -= taken;
+        if (taken != 0) first.emplace_back(one.bytes().first(taken));
+    }
+    return first;
+}
+
+std::size_t size_of(std::span<const const_buffer> pieces) noexcept {
+    std::size_t all = 0;
+    for (const const_buffer& one : pieces) all += one.size();
+    return all;
 }
 
 template <class Stream>
@@ -75,7 +93,18 @@ std::size_t wire::recv(std::span<std::byte> into, patience p) {
     return is_secure_ ? from(secured_) : from(plain_);
 }
 
+// A secured stream tells only of whole pieces that they were taken: small ones, or a slow peer would seem to take nothing.
 void wire::send_all(std::span<const const_buffer> pieces, patience p) {
+    std::vector<const_buffer> rest;
+    while (is_secure_ && p.pause.count() != 0 && size_of(pieces) > secured_piece) {
+        send_in_time(first_of(pieces, secured_piece), p);
+        rest = rest_of(pieces, secured_piece);
+        pieces = rest;
+    }
+    send_in_time(pieces, p);
+}
+
+void wire::send_in_time(std::span<const const_buffer> pieces, patience p) {
     std::vector<const_buffer> rest;
     for (;;) {
         try {
@@ -118,19 +147,30 @@ std::uint64_t wire::send_file(int file, std::uint64_t offset, std::uint64_t coun
     }
 }
 
+// One moment for all of it: a peer that drips does not prolong it, nor does one that takes no goodbye.
 void wire::linger() {
-    std::array<std::byte, 2048> dropped;
-    patience p{.whole = limit::within(lingering_time)};
+    const copse::timeout moment(lingering_time);
     try {
         is_secure_ ? secured_.shutdown(shut::write) : plain_.shutdown(shut::write);
+        std::array<std::byte, 2048> dropped;
         for (std::size_t bytes = 0; bytes < lingering_bytes;) {
-            const std::size_t n = recv(dropped, p);
+            const std::size_t n = recv(dropped, {});
             if (n == 0) return;
             bytes += n;
         }
     } catch (const std::system_error&) {
-        // Gone, or too slow: it has had its moment.
+        // Gone.
+    } catch (const timeout_expired& e) {
+        if (!moment.threw(e)) throw;
     }
+}
+
+void wire::abort() noexcept {
+    if (is_secure_ ? !secured_.is_open() : !plain_.is_open()) return;  // the number may be somebody else's by now
+    const int number = is_secure_ ? number_ : plain_.native_handle();
+    const ::linger none{.l_onoff = 1, .l_linger = 0};
+    io::detail::sys.setsockopt(number, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    if (is_secure_) io::detail::sys.shutdown(number, SHUT_RDWR);  // or its close would say a goodbye
 }
 
 void wire::wake() noexcept {

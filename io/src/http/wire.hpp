@@ -51,12 +51,16 @@ public:
     /// Nothing more is sent; what the peer still sends is dropped for a moment, so that no reset overtakes what we
     /// have sent.
     void linger();
+    /// What was sent is no whole: the peer shall see a reset when the stream is closed, and not an end.
+    void abort() noexcept;
     /// Ends a wait for the peer's next byte, from another fiber.
     void wake() noexcept;
     /// Gives the stream away.
     any_stream release();
 
 private:
+    void send_in_time(std::span<const const_buffer> pieces, patience p);
+
     socket plain_;
     any_stream secured_;
     int number_ = -1;  // of the socket inside the secured stream
