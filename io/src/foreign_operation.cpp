@@ -7,11 +7,9 @@
 
 namespace copse::io::detail {
 
-using copse::detail::cause;
 using copse::detail::gain;
 using copse::detail::shared_lock;
 using copse::detail::shared_wait;
-using copse::detail::wait;
 
 // The fiber's wait. An interrupt finds it claimed, as it were: it stays open until the operation has ended.
 struct foreign_operation::stand : shared_wait {

@@ -144,18 +144,19 @@ void reply::respond(const response& r, limit within) {
     stage_ = stage::done;
 }
 
-void reply::start(const response& r, std::optional<std::uint64_t> length) {
-    check_new(r);
-    if (length && r.body.size() > *length) throw std::logic_error("http::exchange: the body is longer than announced");
-    write_start_line(r);
+void reply::start(const response& head, std::optional<std::uint64_t> length) {
+    check_new(head);
+    if (length && head.body.size() > *length)
+        throw std::logic_error("http::exchange: the body is longer than announced");
+    write_start_line(head);
     const bool chunks = asked_->version == version::http_1_1;
     frame_ = length ? frame::length : bodyless_ ? frame::none : chunks ? frame::chunked : frame::until_close;
     if (frame_ == frame::until_close) keep_alive_ = false;
     left_ = length.value_or(0);
-    write_fields(r, length);
+    write_fields(head, length);
     end_head();
     stage_ = stage::streaming;
-    if (!r.body.empty()) write(r.body, {});
+    if (!head.body.empty()) write(head.body, {});
 }
 
 void reply::write(std::string_view piece, limit within) {

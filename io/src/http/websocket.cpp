@@ -150,10 +150,10 @@ websocket::websocket(websocket&&) noexcept = default;
 websocket& websocket::operator=(websocket&&) noexcept = default;
 websocket::~websocket() = default;
 
-websocket websocket::connect_by(std::string_view text, const websocket_options& with,
+websocket websocket::connect_by(std::string_view url, const websocket_options& with,
                                 std::optional<io::detail::limit> within) {
     check(with);
-    const url to = url::parse(text);
+    const http::url to = http::url::parse(url);
     if (to.scheme() != "ws" && to.scheme() != "wss")
         throw bad_url("http::websocket knows ws and wss only: " + to.printable());
     const clock::time_point deadline = within ? point(*within) : point_after(with.handshake_timeout);

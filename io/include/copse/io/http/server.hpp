@@ -270,9 +270,8 @@ handler handler_of(F f) {
 /// bodies that are read or written in pieces. It is shared by all connections: what it captures must bear that.
 ///
 /// - What a handler throws is answered with 500, or cuts off an answer that was begun, and goes to the hub's error handler.
-///   A handler that returns without an answer is answered for in the same way. http::error, and a client that is gone, are
-///   everyday life; the same errors from elsewhere, such as an upstream of the handler's own, are not, nor is a read that
-///   ran out of time that the handler gave it.
+///   A handler that returns without an answer is answered for in the same way. Errors of this connection, such as that the
+///   client is gone, are everyday life; those of a handler's own upstream, and reads over its own limits, are failures.
 /// - What is no HTTP, or leaves in doubt where a request ends, is answered (400, 413, 414, 417, 431, 501, 505) and the
 ///   connection is closed: nothing that follows is taken for a request. `Upgrade: h2c` is refused with 505.
 /// - A killed handler's connection is closed without an answer.
