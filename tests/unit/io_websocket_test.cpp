@@ -9,6 +9,8 @@
 #include <copse/io/http/websocket.hpp>
 #include <copse/virtual_time.hpp>
 
+#include <boost/version.hpp>
+
 #include <optional>
 #include <stdexcept>
 
@@ -521,18 +523,20 @@ std::string refused_by(std::string answer) {
 }
 
 TEST_F(IoWebsocket, AClientWhoseServerWillNot) {
-    EXPECT_NE(refused_by("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-                  .find("/a: the answer was 404 Not Found: there will be no WebSocket"),
-              std::string::npos)
-        << refused_by("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
-    EXPECT_NE(refused_by("HTTP/1.1 301 Moved\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n").find("301"),
-              std::string::npos);
-    for (const std::string answer : {"", "HTTP/1.1 101 Switch", "nonsense\r\n\r\n",
+    // The oldest Beast that we build with keeps the answer to itself.
+    const bool is_told = BOOST_VERSION > 107400;
+    const std::string not_found = refused_by("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    const std::string answer = is_told ? "404 Not Found" : "not 101";
+    EXPECT_NE(not_found.find("/a: the answer was " + answer + ": there will be no WebSocket"), std::string::npos)
+        << not_found;
+    const std::string moved = refused_by("HTTP/1.1 301 Moved\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n");
+    EXPECT_NE(moved.find(is_told ? "301" : "not 101"), std::string::npos) << moved;
+    for (const std::string broken : {"", "HTTP/1.1 101 Switch", "nonsense\r\n\r\n",
                                      "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
                                      "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: "
                                      "Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"}) {
-        EXPECT_NE(refused_by(answer).find("there will be no WebSocket"), std::string::npos)
-            << answer << " " << refused_by(answer);
+        EXPECT_NE(refused_by(broken).find("there will be no WebSocket"), std::string::npos)
+            << broken << " " << refused_by(broken);
     }
     EXPECT_EQ(error_of([&] { websocket::connect("ws://localhost:1/"); }), std::errc::connection_refused);
 }

@@ -52,6 +52,9 @@ bool has_whole_chunk_head(std::string_view input) noexcept {
     return !is_last || input.find("\r\n\r\n") != std::string_view::npos;  // the last one has trailers
 }
 
+/// What Beast is told until a limit is known: that of Boost 1.74 takes `boost::none` for zero.
+constexpr auto no_body_limit = std::numeric_limits<std::uint64_t>::max();
+
 /// Obsolete, and read in different ways by different readers; Beast accepts it. Heads are looked at by the scanner.
 bool has_folded_line(std::string_view trailers) noexcept {
     return trailers.find("\r\n ") != std::string_view::npos || trailers.find("\r\n\t") != std::string_view::npos;
@@ -63,7 +66,7 @@ public:
     head_and_chunks(const limits& with, request& into) : limits_(with), request_(&into) {
         eager(false);
         header_limit(std::numeric_limits<std::uint32_t>::max());  // the scanner has seen to that
-        body_limit(boost::none);
+        body_limit(no_body_limit);
     }
 
     framing found;

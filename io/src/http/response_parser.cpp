@@ -60,8 +60,9 @@ public:
     impl(const method& asked, const limits& accepted) : asked_(asked), accepted_(accepted) {
         const std::size_t most = accepted.header_block;
         header_limit(static_cast<std::uint32_t>(std::min<std::size_t>(most, 0x7fffffff)));
-        body_limit(boost::none);  // counted by whoever keeps it
-        eager(false);             // one step a call: it must stop where there is no more room
+        // Bytes are counted by whoever keeps them. `boost::none` is zero to Boost 1.74.
+        body_limit(std::numeric_limits<std::uint64_t>::max());
+        eager(false);  // one step a call: it must stop where there is no more room
         skip(asked == "HEAD");
     }
 

@@ -126,6 +126,12 @@ std::string joined(const std::vector<std::string>& words) {
     return all;
 }
 
+/// Beast of Boost 1.74 keeps an answer that it does not like to itself.
+std::string told_by(const ws::response_type& refusal) {
+    if (refusal.result_int() == 0) return "the answer was not 101";
+    return "the answer was " + std::to_string(refusal.result_int()) + " " + std::string(view(refusal.reason()));
+}
+
 }  // namespace
 
 struct websocket_engine::impl {
@@ -163,12 +169,10 @@ void websocket_engine::ask(const std::string& host, const std::string& target) {
         if (!protocols_.empty()) r.set(beast::http::field::sec_websocket_protocol, joined(protocols_));
     }));
     ws::response_type answered;
+    answered.result(0U);
     boost_code e;
     s.handshake(answered, host, target, e);
-    if (e == ws::error::upgrade_declined) {
-        throw error(errc::upgrade_refused, "the answer was " + std::to_string(answered.result_int()) + " " +
-                                               std::string(view(answered.reason())));
-    }
+    if (e == ws::error::upgrade_declined) throw error(errc::upgrade_refused, told_by(answered));
     if (e == asio::error::eof || e == beast::http::error::end_of_stream || e == beast::http::error::partial_message) {
         throw error(errc::upgrade_refused, "the connection ended without an answer");
     }
