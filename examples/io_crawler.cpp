@@ -1,18 +1,23 @@
 // A crawler: fetches a page and all that it links to. First one after the other, then side by side, by as many fibers as
 // there are links: what takes the time is waiting, and that can be done for all of them at once.
 //
-//     io_crawler [url]     without one it serves itself three and thirty sites that take their time, and crawls those
+//     io_crawler [url]     without one it serves itself three and thirty sites that take their time, every third of them
+//                          over TLS, and crawls those
 #include <copse/fibers.hpp>
 #include <copse/io/http/client.hpp>
 #include <copse/io/http/server.hpp>
+#include <copse/io/process.hpp>
+#include <copse/io/tls_stream.hpp>
 
 #include <chrono>
 #include <exception>
 #include <iostream>
 #include <list>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace io = copse::io;
@@ -43,8 +48,7 @@ std::size_t size_of(http::client& client, const std::string& link) {
     }
 }
 
-void crawl(const std::string& start) {
-    http::client client;
+void crawl(http::client& client, const std::string& start) {
     const auto base = http::url::parse(start);
     const auto links = links_of(client.get(start).body, base);
 
@@ -65,31 +69,54 @@ void crawl(const std::string& start) {
               << ((ended - between) * 3 < between - began ? "much sooner" : "not much sooner") << '\n';
 }
 
+// Certificate and key for this one run, by the program openssl: a real site has them from an authority.
+std::string make_certificate() {
+    return io::check_output({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                             "-noenc", "-days", "1", "-subj", "/CN=localhost", "-addext",
+                             "subjectAltName=DNS:localhost", "-out", "-", "-keyout", "-"});
+}
+
 // Sites that think for a while before they answer.
 class slow_web {
 public:
     explicit slow_web(int sites) {
+        // [https]
+        const auto own = io::tls_context::server({.identity = {.certificate_pem = certificate_}});
+        const auto secure = [own](io::socket s) -> io::any_stream { return io::tls_stream::server(std::move(s), own); };
+        // [/https]
+        std::string page = "<ul>";
         for (int i = 0; i < sites; ++i) {
-            sites_.emplace_back("127.0.0.1:0", [i](const http::request&) {
+            http::server_options with;
+            if (i % 3 == 0) with.secure = secure;
+            const auto answer = [i](const http::request&) {
                 copse::sleep(20ms);
                 return http::html("<h1>site " + std::to_string(i) + "</h1>" + std::string(100, '.'));
-            });
-            sites_.back().start();
+            };
+            http::server& site = sites_.emplace_back("127.0.0.1:0", answer, with);
+            site.start();
+            page += "<li><a href=\"" + url_of(site, with.secure ? "https" : "http") + "\">site</a>";
         }
-        index_.start();
+        index_.emplace("127.0.0.1:0", [page](const http::request&) { return http::html(page); });
+        index_->start();
     }
-    std::string url() const { return "http://" + to_string(index_.local_endpoint()) + "/"; }
+    std::string url() const { return url_of(*index_, "http"); }
+
+    // A client that believes in the certificate of these sites.
+    http::client client() const {
+        const auto trusting = io::tls_context::client({.trust = {.ca_pem = certificate_}});
+        return http::client({.secure = [trusting](io::any_stream plain, const std::string& host) -> io::any_stream {
+            return io::tls_stream::client(std::move(plain), trusting, host);
+        }});
+    }
 
 private:
-    http::response index() const {
-        std::string page = "<ul>";
-        for (const http::server& s : sites_)
-            page += "<li><a href=\"http://" + to_string(s.local_endpoint()) + "/\">site</a>";
-        return http::html(page);
+    static std::string url_of(const http::server& s, const std::string& scheme) {
+        return scheme + "://localhost:" + std::to_string(s.local_endpoint().port()) + "/";
     }
 
+    const std::string certificate_ = make_certificate();
     std::list<http::server> sites_;
-    http::server index_{"127.0.0.1:0", [this](const http::request&) { return index(); }};
+    std::optional<http::server> index_;
 };
 
 }  // namespace
@@ -101,10 +128,12 @@ int main(int argc, char** argv) {
     }
     try {
         if (argc == 2) {
-            crawl(argv[1]);
+            http::client client;
+            crawl(client, argv[1]);
         } else {
             const slow_web web(33);
-            crawl(web.url());
+            auto client = web.client();
+            crawl(client, web.url());
         }
         return 0;
     } catch (const std::exception& e) {

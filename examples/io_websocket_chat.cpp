@@ -53,11 +53,13 @@ struct guest {
     copse::queue<std::string> to_hear{patience};
 
     void hear(const std::string& text) {
+        if (to_hear.closed()) return;
         if (!to_hear.try_put(text)) wire.abort();  // does not keep up
     }
     void write() {
         try {
             for (const std::string& text : to_hear) wire.send_text(text);
+            wire.close_for(1s, 1001);
         } catch (const std::system_error&) {
             // gone; the reader learns it too
         }
@@ -82,6 +84,11 @@ public:
             throw;
         }
         leave(place, writer);
+    }
+
+    // No more is said. Each guest hears what was, and then that the server is going away (1001).
+    void close() {
+        for (guest* const g : guests_) g->to_hear.close();
     }
 
 private:
@@ -136,7 +143,8 @@ void run(std::optional<std::string_view> where) {
     } else {
         test(server.local_endpoint());
     }
-    server.stop_for(1s);
+    lobby.close();
+    server.stop_for(2s);
 }
 
 }  // namespace

@@ -1,18 +1,16 @@
 // WebSocket with a real browser, both ways: a page of ours talks to our server, and our client drives the browser, whose
 // debugging protocol is a WebSocket. Without a browser it is skipped.
 
+#include "io_browser.hpp"
 #include "io_leak_check.hpp"
 
-#include <copse/io/http/client.hpp>
 #include <copse/io/http/server.hpp>
 #include <copse/io/http/websocket.hpp>
+#include <copse/io/line_reader.hpp>
 #include <copse/io/process.hpp>
 
-#include <stdlib.h>
-
-#include <array>
+#include <csignal>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,7 +21,7 @@ namespace http = copse::io::http;
 
 namespace {
 
-constexpr auto patience = 40s;
+constexpr auto patience = browser_patience;
 
 /// Sends each line that it hears back, and counts; says goodbye at "bye".
 constexpr std::string_view page = R"(<!doctype html><title>waiting</title><script>
@@ -35,71 +33,6 @@ constexpr std::string_view page = R"(<!doctype html><title>waiting</title><scrip
   };
   peer.onclose = closed => { document.title = heard.join(" ") + " " + closed.code + " " + closed.wasClean; };
 </script>)";
-
-/// A browser without a window, in a folder of its own.
-class browser {
-public:
-    static std::optional<browser> start() {
-        for (const char* name : {"chromium", "chromium-browser", "google-chrome"}) {
-            if (io::run({"sh", "-c", std::string("command -v ") + name}).status.success()) return browser(name);
-        }
-        return std::nullopt;
-    }
-    browser(browser&&) = default;
-    browser& operator=(browser&&) = delete;
-    ~browser() {
-        if (!process_) return;
-        process_.stop_for(10s);
-        std::error_code ignored;
-        std::filesystem::remove_all(folder_, ignored);
-    }
-
-    /// Opens the page and returns the WebSocket by which it is driven.
-    http::websocket open(const std::string& url) {
-        http::client client({.max_idle = 0});
-        const std::string told = client.request({.method = "PUT", .url = "http://" + where_ + "/json/new?" + url}).body;
-        const std::string key = "\"webSocketDebuggerUrl\": \"";
-        const std::size_t at = told.find(key) + key.size();
-        return http::websocket::connect_for(told.substr(at, told.find('"', at) - at), patience);
-    }
-
-private:
-    explicit browser(const char* program) {
-        char name[] = "/tmp/copse-browser-XXXXXX";
-        folder_ = ::mkdtemp(name);
-        process_ =
-            io::process({program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-                         "--remote-debugging-port=0", "--user-data-dir=" + folder_, "about:blank"},
-                        {.input = io::redirect::null, .output = io::redirect::null, .errors = io::redirect::pipe});
-        const std::string before = "listening on ws://";
-        std::string said;
-        std::array<char, 1024> bytes;
-        for (std::size_t at = 0;
-             (at = said.find(before)) == std::string::npos || said.find('\n', at) == std::string::npos;) {
-            const std::size_t n = process_.errors().read_for(std::as_writable_bytes(std::span(bytes)), patience);
-            if (n == 0) throw std::runtime_error("the browser ended: " + said);
-            said.append(bytes.data(), n);
-        }
-        const std::size_t from = said.find(before) + before.size();
-        where_ = said.substr(from, said.find('/', from) - from);
-    }
-
-    std::string folder_;
-    std::string where_;
-    io::process process_;
-};
-
-/// What an expression of JavaScript says in the page.
-std::string evaluate(http::websocket& page_of, const std::string& expression) {
-    page_of.send_text(R"({"id": 1, "method": "Runtime.evaluate", "params": {"expression": ")" + expression + R"("}})");
-    while (auto m = page_of.receive_for(patience)) {
-        const std::string key = R"("value":")";
-        if (m->data.find(R"("id":1)") == std::string::npos) continue;
-        const std::size_t at = m->data.find(key) + key.size();
-        return m->data.substr(at, m->data.find('"', at) - at);
-    }
-    return "the browser has gone";
-}
 
 /// The first WebSocket of a process makes descriptors of Asio's.
 struct websocket_warm_up {
@@ -113,6 +46,21 @@ struct websocket_warm_up {
 };
 
 class IoBrowser : private websocket_warm_up, public io_leak_check {};
+
+/// The first line that a program says.
+std::string line_of(io::pipe_reader& output) {
+    io::line_reader lines(std::move(output));
+    return std::string(lines.next_for(patience).value());
+}
+
+/// Until the page shows this.
+void until(http::websocket& page_of, const std::string& shown) {
+    std::string now;
+    const auto deadline = copse::clock::now() + patience;
+    do now = evaluate(page_of, "[...document.querySelectorAll(`li`)].map(e => e.textContent).join(`|`)");
+    while (now != shown && copse::clock::now() < deadline);
+    EXPECT_EQ(now, shown);
+}
 
 TEST_F(IoBrowser, APageTalksToOurServerAndOurClientToTheBrowser) {
     auto chromium = browser::start();
@@ -145,6 +93,31 @@ TEST_F(IoBrowser, APageTalksToOurServerAndOurClientToTheBrowser) {
         driven.close();
     }
     EXPECT_TRUE(server.stop_for(10s));
+}
+
+/// The example's page, with two guests who type.
+TEST_F(IoBrowser, TheChatOfTheExamples) {
+    const std::string program = COPSE_TEST_EXAMPLES "/io_websocket_chat";
+    if (!std::filesystem::exists(program)) GTEST_SKIP() << "the examples are not built";
+    auto chromium = browser::start();
+    if (!chromium) GTEST_SKIP() << "no browser is installed";
+    io::process chat({program, "127.0.0.1:0"}, {.output = io::redirect::pipe});
+    const std::string url = "http://" + line_of(chat.output()).substr(std::string("listening on ").size()) + "/";
+
+    auto ann = chromium->open(url);
+    until(ann, "someone comes in");
+    auto ben = chromium->open(url);
+    until(ann, "someone comes in|someone comes in");
+    until(ben, "someone comes in");
+    evaluate(ben, "line.value = `copse`; say.requestSubmit(); ``");
+    until(ann, "someone comes in|someone comes in|copse");
+    until(ben, "someone comes in|copse");
+    evaluate(ann, "peer.close(); ``");
+    until(ben, "someone comes in|copse|someone leaves");
+
+    chat.terminate();
+    EXPECT_TRUE(chat.wait_for(patience).value().success());
+    until(ben, "someone comes in|copse|someone leaves|closed: 1001");
 }
 
 }  // namespace
