@@ -1,6 +1,7 @@
 // What moves bytes through pipes.
 #include <limits.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 
 #include <algorithm>
@@ -21,7 +22,18 @@ using detail::entry;
 using detail::limit;
 using detail::sys;
 
-ssize_t read_now(int fd, std::span<std::byte> into) noexcept { return sys.read(fd, into.data(), into.size()); }
+bool is_pseudo_terminal_master(int fd) noexcept {
+    unsigned number = 0;
+    return ::ioctl(fd, TIOCGPTN, &number) == 0;
+}
+
+ssize_t read_now(int fd, std::span<std::byte> into) noexcept {
+    const ssize_t n = sys.read(fd, into.data(), into.size());
+    if (n >= 0 || errno != EIO) return n;
+    if (is_pseudo_terminal_master(fd)) return 0;  // nobody has the other side open any more
+    errno = EIO;
+    return n;
+}
 
 ssize_t write_now(int fd, std::span<const std::byte> from) noexcept {
     return detail::without_sigpipe([&] { return sys.write(fd, from.data(), from.size()); });

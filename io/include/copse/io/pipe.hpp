@@ -111,9 +111,15 @@ public:
     /// Throws:  std::system_error(EBADF).
     static pipe_reader borrow(int fd);
 
+    /// Opens a FIFO.
+    /// Parks:   no. The first read parks until somebody has opened it for writing, and has written or left again.
+    /// Throws:  std::system_error: ENOENT, EACCES …; EINVAL if it is no FIFO. std::invalid_argument for a NUL in the path.
+    static pipe_reader open(const std::string& path);
+
     /// Reads what is there, at least a byte, at most what fits.
     /// Parks:   until there is something.
-    /// Returns: 0 at the end of the stream (or if `into` is empty): all writers are closed.
+    /// Returns: 0 at the end of the stream (or if `into` is empty): all writers are closed, or all who had the other side of
+    ///          this pseudo-terminal.
     /// After:   a kill or time-out: nothing was taken.
     std::size_t read(std::span<std::byte> into) { return read_by(into, {}); }
     template <class Rep, class Period>
@@ -185,6 +191,20 @@ public:
     /// See pipe_reader::borrow. Each write takes 4 KiB at most (PIPE_BUF), which a pipe that is writable has room for.
     static pipe_writer borrow(int fd);
 
+    /// Opens a FIFO.
+    /// Parks:   until somebody has it open for reading, or stands in open(2) for that. The kernel tells nobody: it is asked
+    ///          again after 1 ms, then less and less often, at last every 50 ms.
+    /// Throws:  as pipe_reader::open; timed_out.
+    static pipe_writer open(const std::string& path) { return open_by(path, {}); }
+    template <class Rep, class Period>
+    static pipe_writer open_for(const std::string& path, std::chrono::duration<Rep, Period> length) {
+        return open_by(path, detail::limit::within(length));
+    }
+    template <class Clock, class Duration>
+    static pipe_writer open_until(const std::string& path, std::chrono::time_point<Clock, Duration> when) {
+        return open_by(path, detail::limit::until(when));
+    }
+
     /// Writes what the kernel takes, at least a byte.
     /// Parks:   while the pipe is full.
     /// Returns: how many bytes, perhaps not all.
@@ -240,6 +260,7 @@ private:
         return std::as_bytes(std::span(text));
     }
 
+    static pipe_writer open_by(const std::string& path, detail::limit within);
     std::size_t write_by(std::span<const std::byte> from, detail::limit within);
     void write_all_by(std::span<const std::byte> from, detail::limit within);
 };
