@@ -252,6 +252,64 @@ bool endpoint::is_loopback() const noexcept {
     return IN6_IS_ADDR_LOOPBACK(&address) || (IN6_IS_ADDR_V4MAPPED(&address) && address.s6_addr[12] == IN_LOOPBACKNET);
 }
 
+namespace {
+
+struct block {
+    std::uint32_t first;
+    int bits;
+
+    bool holds(std::uint32_t address) const noexcept { return ((address ^ first) >> (32 - bits)) == 0; }
+};
+
+/// IANA's registries of special addresses, with what is not reachable from everywhere; and multicast.
+constexpr block special_v4[] = {
+    {0x00000000, 8},   // this network
+    {0x0a000000, 8},   // 10.0.0.0
+    {0x64400000, 10},  // 100.64.0.0, behind a provider's translation
+    {0x7f000000, 8},   // loopback
+    {0xa9fe0000, 16},  // 169.254.0.0, link-local: where clouds tell secrets
+    {0xac100000, 12},  // 172.16.0.0
+    {0xc0000000, 24},  // 192.0.0.0, of protocols
+    {0xc0000200, 24},  // 192.0.2.0, documentation
+    {0xc0a80000, 16},  // 192.168.0.0
+    {0xc6120000, 15},  // 198.18.0.0, benchmarks
+    {0xc6336400, 24},  // 198.51.100.0, documentation
+    {0xcb007100, 24},  // 203.0.113.0, documentation
+    {0xe0000000, 3},   // multicast, and what is reserved
+};
+/// The first four bytes of what is not, although within 2000::/3.
+constexpr block special_v6[] = {
+    {0x20010000, 23},  // of protocols; Teredo
+    {0x20010db8, 32},  // documentation
+    {0x20020000, 16},  // 6to4: any IPv4 address may be inside
+    {0x3fff0000, 20},  // documentation
+};
+
+template <std::size_t N>
+bool is_in(const block (&blocks)[N], std::uint32_t address) noexcept {
+    return std::any_of(std::begin(blocks), std::end(blocks), [&](const block& b) { return b.holds(address); });
+}
+
+std::uint32_t four_bytes(const std::uint8_t* from) noexcept {
+    std::uint32_t bytes = 0;
+    std::memcpy(&bytes, from, sizeof bytes);
+    return ntohl(bytes);
+}
+
+bool is_global_v6(const in6_addr& address) noexcept {
+    constexpr std::uint8_t nat64[12] = {0x00, 0x64, 0xff, 0x9b};  // 64:ff9b::/96
+    if (IN6_IS_ADDR_V4MAPPED(&address) || std::memcmp(address.s6_addr, nat64, sizeof nat64) == 0)
+        return !is_in(special_v4, four_bytes(address.s6_addr + 12));
+    return address.s6_addr[0] >> 5 == 1 && !is_in(special_v6, four_bytes(address.s6_addr));
+}
+
+}  // namespace
+
+bool endpoint::is_global() const noexcept {
+    if (family() == AF_INET) return !is_in(special_v4, ntohl(as<sockaddr_in>(native()).sin_addr.s_addr));
+    return family() == AF_INET6 && is_global_v6(as<sockaddr_in6>(native()).sin6_addr);
+}
+
 std::string to_string(const endpoint& e) {
     switch (e.family()) {
     case AF_INET: return e.address() + ":" + std::to_string(e.port());

@@ -62,6 +62,9 @@ public:
     /// Without the port and without brackets: "::1", "/run/x.sock", "@name".
     std::string address() const;
     bool is_loopback() const noexcept;
+    /// An address that means the same host everywhere in the Internet: not of this host or network, private (RFC 1918, 4193,
+    /// 6598), link-local, multicast, for documentation or tests. IPv4 inside IPv6 counts as IPv4; what has no address does not.
+    bool is_global() const noexcept;
 
     const sockaddr* native() const noexcept { return reinterpret_cast<const sockaddr*>(&storage_); }
     socklen_t native_size() const noexcept { return size_; }
