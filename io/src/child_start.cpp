@@ -11,14 +11,29 @@
 #include <cerrno>
 #include <stdexcept>
 #include <string_view>
+#include <utility>
+
+#include <copse/io/socket.hpp>
 
 #include "child.hpp"
 #include "failure.hpp"
+#include "reactor.hpp"
 #include "system_calls.hpp"
 
 extern char** environ;  // NOLINT: POSIX wants it declared by hand
 
 namespace copse::io {
+
+redirect redirect::give(socket&& connection) {
+    auto given = std::make_shared<const io::descriptor>(connection.release());
+    const int fd = given->get();
+    if (fd < 0) detail::fail(EBADF, "redirect::give of a closed socket");
+    const int flags = ::fcntl(fd, F_GETFL);
+    if (flags < 0 || ::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0) detail::fail(errno, "redirect::give", fd);
+    redirect to(number, {}, fd, false);
+    to.given_ = std::move(given);
+    return to;
+}
 
 environment current_environment() {
     environment all;
@@ -126,11 +141,22 @@ descriptor above_streams(int fd, const char* what) {
     return high;
 }
 
+bool is_owned_here(int fd) {
+    const entry* const known = reactor::here().table().find(fd);
+    return known != nullptr && known->owned;
+}
+
 /// Of a pipe of ours, which does not block, a program gets an open file of its own that does: it expects nothing else.
+/// A socket cannot be opened again.
 descriptor for_program(int fd) {
     struct stat about {};
     const int flags = ::fcntl(fd, F_GETFL);
     const bool may_surprise = flags >= 0 && (flags & O_NONBLOCK) != 0 && ::fstat(fd, &about) == 0;
+    if (may_surprise && S_ISSOCK(about.st_mode) && is_owned_here(fd))
+        throw std::invalid_argument(
+            describe("process: redirection", fd) +
+            ": a socket of ours, which does not block: the program could not use it. Hand it over "
+            "with redirect::give, or copy through redirect::pipe");
     if (may_surprise && S_ISFIFO(about.st_mode)) {
         const std::string again = "/proc/self/fd/" + std::to_string(fd);
         // Without waiting for the other end, which may have gone.

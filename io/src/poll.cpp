@@ -28,6 +28,14 @@ std::size_t ask(std::span<pollfd> fds, const char* operation) {
     }
 }
 
+/// A number that stands in several places has gone in all of them, but only the first was told: it took the others back.
+void spread_the_end(std::vector<interest>& all) noexcept {
+    for (const interest& one : all) {
+        if (!one.gone || !one.told) continue;
+        for (interest& other : all) other.gone = other.gone || other.fd == one.fd;
+    }
+}
+
 /// The numbers of those that were closed may be somebody else's by now: the kernel must not see them.
 std::size_t ask_about_the_rest(std::span<pollfd> fds, const std::vector<interest>& all, const char* operation) {
     std::size_t gone = 0;
@@ -70,6 +78,7 @@ std::size_t poll_within(std::span<pollfd> fds, limit& within, const char* operat
     std::vector<interest> all = interests_in(fds);
     for (;;) {
         const bool in_time = r.await_any(all, within, operation);
+        spread_the_end(all);
         if (const std::size_t n = ask_about_the_rest(fds, all, operation); n != 0 || !in_time) return n;
     }
 }

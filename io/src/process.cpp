@@ -1,8 +1,11 @@
 #include <copse/io/process.hpp>
 
 #include <cerrno>
+#include <cstdint>
+#include <exception>
 #include <utility>
 
+#include <copse/detail/lookout.hpp>
 #include <copse/error.hpp>
 #include <copse/fiber.hpp>
 #include <copse/io/detail/lane.hpp>
@@ -16,6 +19,10 @@ namespace copse::io {
 
 // What communicate has done so far: it may be gone on with.
 struct process::exchange {
+    /// Until all streams have ended.
+    /// Throws:  what the first of them threw that failed; timed_out. Those that go on then are ended.
+    void talk(process& of, std::int64_t deadline);
+
     detail::lane talking;
     std::string input;
     std::size_t written = 0;
@@ -45,18 +52,15 @@ void feed(pipe_writer& to, const std::string& text, std::size_t& written) {
     to.close();
 }
 
-void drain(pipe_reader& from, std::string& into, std::size_t most, const detail::child& of, const char* stream,
-           clock::time_point deadline) {
+void drain(pipe_reader& from, std::string& into, std::size_t most, const detail::child& of, const char* stream) {
     try {
-        while (const pooled_buffer chunk = from.read_pooled_until(deadline)) {
+        while (const pooled_buffer chunk = from.read_pooled()) {
             if (chunk.size() > most - into.size()) {
                 of.signal(SIGKILL);
                 fail_too_much(of.pid(), stream, most);
             }
             into += chunk.text();
         }
-    } catch (const timed_out&) {
-        throw;
     } catch (const std::system_error&) {
         from.close();
         throw;
@@ -64,8 +68,7 @@ void drain(pipe_reader& from, std::string& into, std::size_t most, const detail:
     from.close();
 }
 
-void must_end_by(const fiber<void>& f, clock::time_point deadline) {
-    if (f.empty() || f.get_until(deadline)) return;
+[[noreturn]] void fail_late() {
     throw timed_out(std::make_error_code(std::errc::timed_out), "communicate, its time is over", 0);
 }
 
@@ -121,6 +124,36 @@ void process::end() noexcept {
     }
 }
 
+// Every stream in a fiber of its own. One that fails ends the others: they may be open for ever, in programs that ours
+// has started.
+void process::exchange::talk(process& of, std::int64_t deadline) {
+    std::exception_ptr failure;
+    copse::detail::lookout all("communicate");
+    const auto in_fiber = [&](auto work) {
+        fiber<void> made = spawn([&failure, work] {
+            try {
+                work();
+            } catch (const std::exception&) {
+                if (failure == nullptr) failure = std::current_exception();
+            }
+        });
+        all.add(made);
+        return made;
+    };
+    const detail::child& c = *of.child_;
+    const std::size_t most = of.max_output_;
+    scoped_fiber<void> feeding;
+    scoped_fiber<void> draining;
+    scoped_fiber<void> reading;
+    if (of.input_) feeding = scoped_fiber<void>(in_fiber([&] { feed(of.input_, input, written); }));
+    if (of.errors_) draining = scoped_fiber<void>(in_fiber([&] { drain(of.errors_, errors, most, c, "its errors"); }));
+    if (of.output_) reading = scoped_fiber<void>(in_fiber([&] { drain(of.output_, output, most, c, "its output"); }));
+    while (all.left() != 0) {
+        if (!all.next(deadline)) fail_late();
+        if (failure != nullptr) std::rethrow_exception(failure);
+    }
+}
+
 pid_t process::pid() const noexcept { return child_ != nullptr ? child_->pid() : 0; }
 
 detail::child& process::use(const char* operation) const {
@@ -157,28 +190,16 @@ exit_status process::stop_by(detail::limit within) const {
 process_result process::communicate_by(std::string_view input, detail::limit within) {
     use("communicate");
     const std::shared_ptr<detail::child> held = child_;
-    detail::child& c = *held;
-    const clock::time_point deadline{std::chrono::nanoseconds(within.deadline())};
-    if (exchange_ == nullptr) exchange_ = std::make_unique<exchange>();
-    exchange& all = *exchange_;
     if (!input.empty() && !input_)
         throw std::invalid_argument("communicate: its input is no pipe of ours, or closed already");
+    std::optional<exit_status> status;
+    if (exchange_ == nullptr) exchange_ = std::make_unique<exchange>();
     {
-        const detail::lane::use alone(all.talking, "communicate");
-        all.input += input;
-        scoped_fiber<void> feeding;
-        scoped_fiber<void> draining;
-        if (input_) feeding = scoped_fiber<void>(spawn([&] { feed(input_, all.input, all.written); }));
-        if (errors_) {
-            draining = scoped_fiber<void>(
-                spawn([&] { drain(errors_, all.errors, max_output_, c, "its errors", clock::time_point::max()); }));
-        }
-        if (output_) drain(output_, all.output, max_output_, c, "its output", deadline);
-        must_end_by(*feeding, deadline);
-        must_end_by(*draining, deadline);
+        const detail::lane::use alone(exchange_->talking, "communicate");
+        exchange_->input += input;
+        exchange_->talk(*this, within.deadline());
+        if (!(status = held->wait(within))) fail_late();
     }
-    const std::optional<exit_status> status = c.wait(within);
-    if (!status) throw timed_out(std::make_error_code(std::errc::timed_out), "communicate, its time is over", 0);
     const std::unique_ptr<exchange> done = std::move(exchange_);
     return {*status, std::move(done->output), std::move(done->errors)};
 }

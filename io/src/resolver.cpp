@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <system_error>
@@ -108,12 +109,16 @@ public:
         return {std::move(begun), true};
     }
 
-    void end(const key& name, const std::shared_ptr<answer>& found, bool successful) {
+    void end(const key& name, const std::shared_ptr<answer>& found, bool successful) noexcept {
         const std::lock_guard held(mutex_);
         running_.erase(name);
         if (!successful || keep_ <= std::chrono::nanoseconds::zero() || most_ == 0) return;
         if (kept_.size() >= most_ && kept_.find(name) == kept_.end()) make_room();
-        kept_[name] = {found, steady::now() + keep_};
+        try {
+            kept_[name] = {found, steady::now() + keep_};
+        } catch (const std::bad_alloc&) {
+            return;  // without memory nothing is kept, and who waits is answered all the same
+        }
     }
 
     void forget() {

@@ -569,12 +569,14 @@ void expire(int fd) {
     ::timerfd_settime(fd, 0, &soon, nullptr);
 }
 
-// The signal stays blocked: pending for ever, it does no harm.
+// The signal stays blocked, and must not be pending: nobody reads the one that the test before has sent.
 int open_signals() {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGUSR2);
     ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    const timespec at_once{};
+    while (::sigtimedwait(&set, nullptr, &at_once) == SIGUSR2) {}
     return ::signalfd(-1, &set, SFD_CLOEXEC);
 }
 void signal_self(int) { ::pthread_kill(::pthread_self(), SIGUSR2); }

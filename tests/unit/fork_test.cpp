@@ -1,20 +1,9 @@
 // Fork (decision 8): the child keeps the fiber that forked, and what that can reach by hand.
 
-#include "hub_test.hpp"
-#include "sanitizer.hpp"
+#include "fork_test.hpp"
 
 #include <copse/fibers.hpp>
-#include <copse/shared.hpp>
 
-#include <gtest/gtest.h>
-
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <atomic>
-#include <cstdio>
-#include <functional>
 #include <memory>
 #include <shared_mutex>
 #include <string>
@@ -22,41 +11,10 @@
 #include <thread>
 
 using namespace std::chrono_literals;
+using copse_test::in_child;
+using copse_test::in_child_of_fiber;
 
-namespace {
-
-class Fork : public copse_test::hub_test {
-protected:
-    void SetUp() override {
-        // ThreadSanitizer takes fibers for threads, and sees nothing any more in the child of a process with several.
-        if (copse_test::thread_sanitized) GTEST_SKIP() << "ThreadSanitizer cannot follow";
-    }
-};
-
-/// Forks right here. The child does `body` and is gone; it succeeds if nothing in it failed or was thrown.
-void in_child(const std::function<void()>& body) {
-    std::fflush(stdout);
-    const pid_t forked = ::fork();
-    if (forked == 0) {
-        try {
-            body();
-        } catch (const std::exception& e) {
-            ADD_FAILURE() << "the child threw: " << e.what();
-        }
-        std::fflush(stdout);
-        ::_exit(testing::Test::HasFailure() ? 1 : 0);
-    }
-    int status = -1;
-    ASSERT_EQ(::waitpid(forked, &status, 0), forked);
-    EXPECT_EQ(status, 0);
-}
-
-/// The same from a fiber, after all that is ready now has run.
-void in_child_of_fiber(const std::function<void()>& body) {
-    copse::spawn([&] { in_child(body); }).get();
-}
-
-}  // namespace
+using Fork = copse_test::fork_test;
 
 TEST_F(Fork, OnlyTheForkerGoesOn) {
     auto asleep = copse::spawn([&] {
@@ -304,189 +262,6 @@ TEST_F(Fork, HandlesOfTheHubFromBeforeReachTheParentOnly) {
     EXPECT_EQ(log.text(), "posted");
 }
 
-TEST_F(Fork, Fault_FK02_FromAThreadWithoutAHub) {
-    std::thread([] {
-        in_child([] {
-            auto f = copse::spawn([] {
-                copse::sleep(1us);
-                return 3;
-            });
-            EXPECT_EQ(f.get(), 3);
-        });
-    }).join();
-}
-
-// A hundred forks while another thread posts, which takes every lock that a post takes.
-TEST_F(Fork, Fault_FK02_WhileAnotherThreadHoldsOurLocks) {
-    std::atomic<bool> stop{false};
-    std::atomic<int> posted{0};
-    std::thread poster([&, home = copse::hub::current().handle()] {
-        while (!stop) {
-            if (++posted < 100) home.post([] {});
-        }
-    });
-    for (int i = 0; i < 100; ++i) {
-        in_child([] {
-            copse::hub::current().post([] {});
-            copse::sleep(1s);
-            copse::local<int> value;
-            *value = 1;
-        });
-        copse::yield();
-        posted = 0;
-    }
-    stop = true;
-    poster.join();
-    copse::hub::current().run_until_idle();
-}
-
-TEST_F(Fork, Fault_DN10_ThreadPoolWorksInTheChild) {
-    copse::thread_pool pool({.threads = 1});
-    EXPECT_EQ(pool.apply([] { return 1; }), 1);  // its thread is there, and idle
-    std::atomic<bool> go{false};
-    auto waiting = copse::spawn([&] {
-        pool.apply([&go] {
-            while (!go) std::this_thread::yield();
-        });
-    });
-    copse::yield();
-    auto in_line = copse::spawn([&] { return pool.apply([] { return 2; }); });
-    copse::yield();
-    in_child_of_fiber([&] {
-        EXPECT_EQ(pool.queued(), 0U);
-        EXPECT_EQ(pool.apply([] { return 3; }), 3);
-        EXPECT_EQ(copse::blocking([] { return 4; }), 4);
-        copse::thread_pool().apply([] {});  // and may end
-    });
-    go = true;
-    waiting.join();
-    EXPECT_EQ(in_line.get(), 2);
-}
-
-TEST_F(Fork, Fault_FK02_FromAThreadOfAPoolEndsTheChildWithTheFunction) {
-    const pid_t child = copse::blocking([] { return ::fork(); });
-    ASSERT_GT(child, 0) << "the child has nobody to return it to";
-    int status = -1;
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
-    EXPECT_TRUE(WIFEXITED(status));
-    if (!copse_test::address_sanitized) {  // which finds that the memory of the other threads leaks
-        EXPECT_EQ(status, 0);
-    }
-}
-
-TEST_F(Fork, WorkersAreTheParents) {
-    copse::shared::event end;
-    copse::workers two(2, [&](std::size_t) { end.wait(); });
-    in_child([&] {
-        EXPECT_THROW(two.join(), copse::left_in_parent);
-        EXPECT_TRUE(two.hub(0).expired());
-        copse::workers mine(1, [&](std::size_t) { log("mine"); });
-        mine.join();
-        EXPECT_EQ(log.text(), "mine");
-    });
-    end.set();
-    two.join();
-}
-
-TEST_F(Fork, WorkersMayEndInTheChild) {
-    copse::shared::event end;
-    auto two = std::make_unique<copse::workers>(2, [&](std::size_t) { end.wait(); });
-    in_child([&] { two.reset(); });
-    end.set();
-    two->join();
-}
-
-TEST_F(Fork, SharedObjectsHandNothingToWhoIsNotThere) {
-    copse::shared::semaphore permits(0);
-    copse::shared::queue<int> items(1);
-    auto wants_permit = copse::spawn([&] { permits.acquire(); });
-    auto wants_item = copse::spawn([&] { return items.get(); });
-    copse::yield();
-    in_child_of_fiber([&] {
-        permits.release();
-        EXPECT_TRUE(permits.try_acquire());
-        items.put(7);
-        EXPECT_EQ(items.try_get(), 7);
-        copse::event never;
-        EXPECT_THROW(never.wait(), copse::would_block_forever) << "those who waited for other threads are gone";
-    });
-    permits.release();
-    items.put(8);
-    wants_permit.join();
-    EXPECT_EQ(wants_item.get(), 8);
-}
-
-// The other thread takes the mutex of the object all the time.
-TEST_F(Fork, SharedObjectsThatAreInUseMeanwhile) {
-    copse::shared::semaphore permits(0);
-    auto waiting = copse::spawn([&] { permits.acquire(); });
-    copse::yield();
-    std::atomic<bool> stop{false};
-    std::thread other([&] {
-        while (!stop) permits.try_acquire();
-    });
-    for (int i = 0; i < 100; ++i) {
-        in_child([&] {
-            permits.release();
-            EXPECT_TRUE(permits.try_acquire());
-        });
-    }
-    stop = true;
-    other.join();
-    permits.release();
-    waiting.join();
-}
-
-// AddressSanitizer leaves a lock that another thread holds at a fork locked in the child: ours have begun and sleep by then.
-void let_threads_sleep() { copse::sleep(1ms); }
-
-TEST_F(Fork, WatchdogWatchesTheChild) {
-    std::atomic<int> reports{0};
-    const copse::watchdog guard({.limit = 20ms, .report = [&](const copse::stall_report&) { ++reports; }});
-    const auto watches = [&] {
-        while (reports == 0) std::this_thread::yield();
-    };
-    watches();
-    let_threads_sleep();
-    reports = 0;
-    in_child([&] { watches(); });
-}
-
-TEST_F(Fork, WatchdogAndDumpMayEndInTheChild) {
-    std::atomic<int> reports{0};
-    std::atomic<bool> dumped{false};
-    auto guard = std::make_unique<copse::watchdog>(
-        copse::watchdog_options{.limit = 20ms, .report = [&](const copse::stall_report&) { ++reports; }});
-    auto dumps = std::make_unique<copse::dump_on_signal>(
-        copse::dump_on_signal_options{.report = [&](std::string_view) { dumped = true; }});
-    while (reports == 0) std::this_thread::yield();
-    ::raise(SIGQUIT);
-    while (!dumped) copse::yield();
-    let_threads_sleep();
-    in_child([&] {
-        guard.reset();
-        dumps.reset();
-    });
-}
-
-TEST_F(Fork, DumpOnSignalAnswersInTheChild) {
-    std::string text;
-    const copse::dump_on_signal dumps({.report = [&](std::string_view said) { text = said; }});
-    auto parked = copse::spawn({.name = "left"}, [] { copse::sleep(1ms); });
-    copse::yield();
-    in_child([&] {
-        const copse::hub_handle awake = copse::hub::current().handle();
-        ::raise(SIGQUIT);
-        auto mine = copse::spawn({.name = "mine"}, [&] {
-            while (text.empty()) copse::yield();
-        });
-        mine.join();
-        EXPECT_NE(text.find("\"mine\""), std::string::npos) << text;
-        EXPECT_EQ(text.find("\"left\""), std::string::npos) << text;
-    });
-    parked.join();
-}
-
 TEST_F(Fork, SiblingsThatAreNotThereHaveNotFailed) {
     copse::with_nursery([&](copse::nursery& children) {
         children.spawn([] { copse::sleep(1ms); });
@@ -540,67 +315,6 @@ TEST_F(Fork, InTheDestructorOfAResult) {
     };
     copse::spawn([] { return forks(); });
     copse::sleep(2ms);
-}
-
-TEST_F(Fork, HandlesOfOtherThreadsHubsHaveExpired) {
-    copse::shared::event end;
-    copse::workers other(1, [&](std::size_t) { end.wait(); });
-    const copse::hub_handle there = other.hub(0);
-    std::atomic<bool> stop{false};
-    std::thread poster([&] {  // holds the hub's door most of the time
-        while (!stop) there.expired();
-    });
-    for (int i = 0; i < 50; ++i) {
-        in_child([&] {
-            EXPECT_TRUE(there.expired());
-            EXPECT_THROW(there.post([] {}), copse::thread_exited);
-        });
-    }
-    stop = true;
-    poster.join();
-    end.set();
-    other.join();
-}
-
-TEST_F(Fork, AStopScopeStillHearsOfOtherThreads) {
-    std::stop_source source;
-    copse::spawn([&] {
-        const copse::stop_scope until(source.get_token());
-        in_child([&] {
-            copse::event never;
-            std::thread stopper([&] { source.request_stop(); });
-            EXPECT_THROW(never.wait(), copse::stop_requested);
-            stopper.join();
-        });
-    }).get();
-}
-
-TEST_F(Fork, SharedLockOfWhoIsNotThereSaysSo) {
-    copse::shared::timed_mutex lock;
-    auto holder = copse::spawn([&] {
-        const std::lock_guard in(lock);
-        copse::sleep(1ms);
-    });
-    copse::yield();
-    in_child([&] {
-        EXPECT_THROW(lock.lock(), copse::left_in_parent);
-        EXPECT_FALSE(lock.try_lock());
-    });
-    holder.join();
-}
-
-TEST_F(Fork, SharedObjectsThatOtherThreadsWaitForMayEndInTheChild) {
-    auto items = std::make_unique<copse::shared::queue<int>>(1);
-    std::atomic<bool> waits{false};
-    std::thread other([&] {
-        waits = true;
-        EXPECT_EQ(items->get(), 1);
-    });
-    while (!waits) std::this_thread::yield();
-    copse::sleep(1ms);
-    in_child([&] { items.reset(); });
-    items->put(1);
-    other.join();
 }
 
 TEST_F(Fork, ThePostedFunctionThatSwitchedAwayIsNotTheChilds) {

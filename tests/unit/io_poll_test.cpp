@@ -353,6 +353,26 @@ TEST_F(IoPoll, ClosingASocketWakesItsPollers) {
     close_with_notice(reuse);
 }
 
+// Each place is answered for itself, and neither sees the new holder of the number.
+TEST_F(IoPoll, Fault_FD02_ClosingANumberThatStandsTwice) {
+    auto [reader, writer] = io::pipe();
+    const int number = reader.native_handle();
+    pollfd three[] = {{number, POLLIN, 0}, {writer.native_handle(), 0, 0}, {number, POLLPRI, 0}};
+    auto poller = copse::spawn([&] { return io::poll(three); });
+    copse::yield();
+    copse::yield();
+    EXPECT_EQ(watching(), 1U);
+    reader.close();
+    const int reuse = ::eventfd(1, EFD_CLOEXEC);  // it is readable
+    EXPECT_EQ(reuse, number);
+    EXPECT_EQ(poller.get(), 3U);
+    EXPECT_EQ(three[0].revents, POLLNVAL);
+    EXPECT_EQ(three[1].revents, POLLERR) << "its reader has gone";
+    EXPECT_EQ(three[2].revents, POLLNVAL);
+    EXPECT_EQ(three[2].fd, number);
+    close_with_notice(reuse);
+}
+
 TEST_F(IoPoll, NoticeOfClosingWakesThePollersOfAForeignDescriptor) {
     const foreign_pipe other;
     foreign_pipe p;

@@ -199,6 +199,45 @@ TEST_F(IoProcess, Sp05_IgnoresSigterm) {
     EXPECT_EQ(p.stop_for(10ms).signal(), SIGKILL);
 }
 
+// Its cat holds the other stream open until `held` is closed.
+TEST_F(IoProcess, Sp05_TooMuchOfOneStreamEndsBoth) {
+    for (const char* program : {"exec 3<&0; cat <&3 & yes >&2", "exec 3<&0; cat <&3 >&2 & yes"}) {
+        auto held = io::pipe();
+        io::process p({"sh", "-c", program}, {.input = redirect::descriptor(held.reader.native_handle()),
+                                              .output = redirect::pipe,
+                                              .errors = redirect::pipe,
+                                              .max_output = 1000});
+        EXPECT_EQ(error_of([&] { p.communicate_for(10s); }), std::errc::file_too_large) << program;
+        EXPECT_EQ(p.wait().signal(), SIGKILL);
+    }
+}
+
+TEST_F(IoProcess, OneFiberCommunicates) {
+    const std::string sent = pattern(1 << 20);
+    io::process p({"sh", "-c", "read line; cat"}, {.input = redirect::pipe, .output = redirect::pipe});
+    auto first = copse::spawn([&] { return p.communicate("go\n" + sent).output; });
+    copse::yield();
+    EXPECT_EQ(text_of([&] { p.communicate("more"); }), "communicate: another fiber is in this direction of the stream");
+    EXPECT_TRUE(first.get() == sent);
+}
+
+// Its streams have ended, it has not.
+TEST_F(IoProcess, OneFiberCommunicatesToTheEnd) {
+    io::process p({"sh", "-c", "exec >&-; exec sleep 600"}, {.output = redirect::pipe});
+    auto first = copse::spawn([&] { return p.communicate(); });
+    copse::yield();
+    while (p.output().is_open()) copse::sleep(1ms);
+    EXPECT_THROW(p.communicate(), copse::concurrent_use);
+    p.kill();
+    EXPECT_EQ(first.get().status.signal(), SIGKILL);
+}
+
+TEST_F(IoProcess, RefusesInputWithoutAPipe) {
+    io::process p({"cat"}, {.input = redirect::null, .output = redirect::pipe});
+    EXPECT_THROW(p.communicate("text"), std::invalid_argument);
+    EXPECT_EQ(p.communicate().output, "");
+}
+
 TEST_F(IoProcess, CommunicateGoesOnAfterATimeout) {
     io::process p({"sh", "-c", "echo one; read line; echo $line"}, {.input = redirect::pipe, .output = redirect::pipe});
     io::process stuck({"sh", "-c", "echo one; exec sleep 600"}, {.output = redirect::pipe});
@@ -227,6 +266,49 @@ TEST_F(IoProcess, Sp07_ItsPipesBlock) {
     const std::string flags = io::check_output({"grep", "flags", "/proc/self/fdinfo/0", "/proc/self/fdinfo/1"},
                                                {.input = redirect::pipe}, "x");
     EXPECT_EQ(flags, "/proc/self/fdinfo/0:flags:\t00\n/proc/self/fdinfo/1:flags:\t01\n");
+}
+
+// The other end, and our own use of this one, still does not.
+TEST_F(IoProcess, Sp07_PipesOfOursBlockInIt) {
+    auto in = io::pipe();
+    auto out = io::pipe();
+    io::process p({"grep", "flags", "/proc/self/fdinfo/0", "/proc/self/fdinfo/1"},
+                  {.input = redirect::descriptor(in.reader.native_handle()),
+                   .output = redirect::descriptor(out.writer.native_handle())});
+    out.writer.close();
+    const std::string flags = out.reader.read_to_end();
+    EXPECT_NE(flags.find("1:flags:"), std::string::npos) << flags;
+    EXPECT_EQ(flags.find("4000"), std::string::npos) << flags << "O_NONBLOCK";
+    EXPECT_TRUE(p.wait().success());
+    EXPECT_NE(::fcntl(in.reader.native_handle(), F_GETFL) & O_NONBLOCK, 0);
+}
+
+TEST_F(IoProcess, Sp07_SocketsOfOursAreGivenOrRefused) {
+    auto [given, kept] = io::socketpair();
+    const int fd = given.native_handle();
+    EXPECT_EQ(text_of([&] { io::process({"cat"}, {.input = redirect::descriptor(fd)}); }),
+              "process: redirection on fd " + std::to_string(fd) +
+                  ": a socket of ours, which does not block: the program could not use it. Hand it over with "
+                  "redirect::give, or copy through redirect::pipe");
+    const auto visitor = std::make_unique<redirect>(redirect::give(std::move(given)));
+    EXPECT_FALSE(given.is_open());
+    const io::process p({"sh", "-c", "grep flags /proc/self/fdinfo/0; exec cat"},
+                        {.input = *visitor, .output = *visitor});
+    kept.send_all("text");
+    kept.shutdown(io::shut::write);
+    std::string all;
+    while (all.find("text") == std::string::npos) all += recv_text(kept);
+    EXPECT_EQ(all, "flags:\t02\ntext");
+    EXPECT_TRUE(p.wait().success());
+    EXPECT_EQ(error_of([&] { redirect::give(io::socket()); }), std::errc::bad_file_descriptor);
+}
+
+// The other end hears of the program's end at once.
+TEST_F(IoProcess, Sp07_WhatIsGivenIsNotOursAnyMore) {
+    auto [given, kept] = io::socketpair();
+    const io::process p({"echo", "text"}, {.output = redirect::give(std::move(given))});
+    EXPECT_EQ(recv_to_end(kept), "text\n");
+    p.wait();
 }
 
 // SP08: it ends with the fiber that holds it.

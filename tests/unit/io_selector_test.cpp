@@ -486,6 +486,27 @@ TEST_F(IoSelector, Fault_FD05_ItsOwnDescriptorIsClosedByOthers) {
     ::close(own);
 }
 
+// What is always ready, or closed, needs no epoll to be told.
+TEST_F(IoSelector, Fault_FD05_FD06_ItsLossHidesNothingThatIsReady) {
+    const foreign_pipe p;
+    const io::descriptor file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+    auto [left, right] = io::socketpair();
+    const int closed = right.native_handle();
+    std::optional<io::selector> s;
+    const int own = number_opened_by([&] { s.emplace(); });
+    s->register_fd(p.reader(), readiness::read);
+    s->register_fd(file, readiness::read);
+    s->register_fd(closed, readiness::read);
+    right.close();
+    const std::string loose = text_of_events(s->select_for(0s));
+    ::close(own);
+    EXPECT_EQ(text_of_events(s->select_for(0s)), loose) << "at once, although epoll could not be asked";
+    s->unregister(closed);
+    s->unregister(file);
+    p.put();
+    EXPECT_EQ(text_of_events(s->select()), event_of(p.reader(), "r"));
+}
+
 TEST_F(IoSelector, Fault_FD05_WhoRegistersNoticesToo) {
     const foreign_pipe p, q;
     std::optional<io::selector> s;

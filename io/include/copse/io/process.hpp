@@ -55,8 +55,8 @@ public:
     /// Parks:   no.
     /// Throws:  std::system_error that names the program: ENOENT, EACCES, ENOEXEC (no shell is tried), E2BIG, ENOMEM,
     ///          EAGAIN; EMFILE; what the opening of a redirection gave; std::invalid_argument for no arguments, a NUL
-    ///          in a text, a name in the environment that is empty or has '=', and `to_output` of another stream than
-    ///          errors. Then nothing has been started and no descriptor is left.
+    ///          in a text, a name in the environment that is empty or has '=', `to_output` of another stream than
+    ///          errors, and the number of a socket of ours (see redirect::give). Then nothing has been started and no descriptor is left.
     explicit process(const std::vector<std::string>& arguments, const process_options& with = {});
     process(process&& other) noexcept;
     /// Ends ours as the destructor does.
@@ -113,7 +113,8 @@ public:
     /// Parks:   until then.
     /// Returns: what was read, and how it ended. The streams that are no pipes are empty.
     /// Throws:  timed_out; transfer_error(file_too_large) for more than `max_output` bytes of a stream: the process is
-    ///          killed then; concurrent_use if another fiber uses a pipe; empty_handle.
+    ///          killed then, and nobody waits for the other streams; std::invalid_argument for input without a pipe to
+    ///          write it to; concurrent_use if another fiber communicates or uses a pipe; empty_handle.
     /// After:   a kill or time-out: the process runs on, what was read and what is not yet written is kept, and another
     ///          `communicate()` goes on from there.
     process_result communicate(std::string_view input = {}) { return communicate_by(input, {}); }
