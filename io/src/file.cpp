@@ -156,14 +156,13 @@ file& file::operator=(file&& other) noexcept {
 }
 file::~file() { close(); }
 
-file file::open(const std::string& path, const open_options& with) {
+file file::open_by(const std::string& path, const open_options& with, limit within) {
     check(path, with);
-    limit none;
     struct outcome {
         shared_file opened;  // closes it if nobody is left to take it
         int error;
     };
-    const outcome done = on_disk(none, "open", path, 0, [path, with] {
+    const outcome done = on_disk(within, "open", path, 0, [path, with] {
         const detail::opened got = with.temporary ? detail::open_temporary_there(path, with.permissions)
                                                   : detail::open_there(path, flags_of(with), with.permissions);
         if (got.fd < 0) return outcome{nullptr, got.error};
@@ -223,12 +222,11 @@ std::size_t file::read_exactly_by(std::span<std::byte> into, limit within) {
     return n;
 }
 
-std::string file::read_to_end(std::size_t most) {
-    limit none;
-    position_use here(use("read_to_end"), none, "read_to_end");
+std::string file::read_to_end_by(std::size_t most, limit within) {
+    position_use here(use("read_to_end"), within, "read_to_end");
     std::string all;
     for (;;) {
-        const piece p = read_piece(here.file(), here.at() + all.size(), piece_size, none, "read_to_end");
+        const piece p = read_piece(here.file(), here.at() + all.size(), piece_size, within, "read_to_end");
         if (p.done.bytes > most - all.size()) fail_too_large("read_to_end", here.file()->name, most);
         if (p.done.bytes != 0) all.append(reinterpret_cast<const char*>(p.bytes.get()), p.done.bytes);
         if (p.done.bytes != piece_size) break;
@@ -260,14 +258,13 @@ void file::sync_by(limit within) {
 
 // ---- What it is
 
-std::uint64_t file::size() const {
+std::uint64_t file::size_by(limit within) const {
     const shared_file f = use("size");
-    limit none;
     struct outcome {
         struct stat about {};
         int error = 0;
     };
-    const outcome asked = on_disk(none, "size", f->name, 0, [f] {
+    const outcome asked = on_disk(within, "size", f->name, 0, [f] {
         outcome o;
         if (::fstat(f->fd, &o.about) != 0) o.error = errno;
         return o;
@@ -276,11 +273,10 @@ std::uint64_t file::size() const {
     return static_cast<std::uint64_t>(asked.about.st_size);
 }
 
-void file::truncate(std::uint64_t size) {
+void file::truncate_by(std::uint64_t size, limit within) {
     const shared_file f = use("truncate");
     check_offset(*f, "truncate", size, 0);
-    limit none;
-    const int error = on_disk(none, "truncate", f->name, 0,
+    const int error = on_disk(within, "truncate", f->name, 0,
                               [f, size] { return ::ftruncate(f->fd, static_cast<off_t>(size)) == 0 ? 0 : errno; });
     if (error != 0) detail::fail_file(error, "truncate", f->name);
 }
