@@ -236,11 +236,11 @@ TEST_F(IoFileRing, AThreadThatEndsWaitsForWhatRuns) {
     const std::string lot = pattern(1 << 20);
     for (int i = 0; i < 5; ++i) {
         std::thread([&] {
-            auto f = io::file::open(at("a"), {.write = true});
+            const auto f = std::make_shared<io::file>(io::file::open(at("a"), {.write = true}));
             for (int j = 0; j < 3; ++j) {
-                copse::spawn([&f, &lot] {
-                    f.write_all_at(0, lot);
-                    f.sync();
+                copse::spawn([f, &lot] {
+                    f->write_all_at(0, lot);
+                    f->sync();
                 });
             }
             copse::yield();
