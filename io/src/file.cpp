@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "disk_call.hpp"
 #include "failure.hpp"
 #include "open_file.hpp"
 #include "system_calls.hpp"
@@ -19,6 +20,7 @@ namespace copse::io {
 
 namespace {
 
+using detail::disk_call;
 using detail::limit;
 using detail::open_file;
 using shared_file = std::shared_ptr<open_file>;
@@ -54,20 +56,13 @@ void check_offset(const open_file& f, const char* operation, std::uint64_t offse
 
 // ---- Moving bytes
 
-/// What one call of the disk has read.
-struct piece {
-    std::unique_ptr<std::byte[]> bytes;
-    detail::moved done;
-};
+using piece = std::shared_ptr<disk_call>;
 
 /// Short only at the end of the file.
 piece read_piece(const shared_file& f, std::uint64_t offset, std::size_t size, limit& within, const char* operation) {
-    piece p = on_disk(within, operation, f->name, 0, [f, offset, size] {
-        piece got{std::make_unique_for_overwrite<std::byte[]>(size), {}};
-        got.done = detail::read_there(f->fd, offset, got.bytes.get(), size);
-        return got;
-    });
-    if (p.done.error != 0) detail::fail_file(p.done.error, operation, f->name);
+    auto p = std::make_shared<disk_call>(f, offset, size);
+    detail::carry_out(p, within, operation);
+    if (p->done.error != 0) detail::fail_file(p->done.error, operation, f->name);
     return p;
 }
 
@@ -78,19 +73,19 @@ std::size_t read_into(const shared_file& f, std::uint64_t offset, std::span<std:
     while (got != into.size()) {
         const std::size_t wanted = std::min(piece_size, into.size() - got);
         const piece p = read_piece(f, offset + got, wanted, within, operation);
-        if (p.done.bytes != 0) std::memcpy(into.data() + got, p.bytes.get(), p.done.bytes);
-        got += p.done.bytes;
-        if (p.done.bytes != wanted) break;
+        const std::size_t came = p->done.bytes;
+        if (came != 0) std::memcpy(into.data() + got, p->bytes.get(), came);
+        got += came;
+        if (came != wanted) break;
     }
     return got;
 }
 
 std::size_t write_piece(const shared_file& f, std::uint64_t offset, std::span<const std::byte> bytes,
                         std::size_t before, limit& within) {
-    const detail::moved done = on_disk(within, "write", f->name, before,
-                                       [f, offset, copy = std::vector<std::byte>(bytes.begin(), bytes.end())] {
-                                           return detail::write_there(f->fd, offset, copy.data(), copy.size());
-                                       });
+    const auto p = std::make_shared<disk_call>(f, offset, bytes);
+    detail::carry_out(p, within, "write", before);
+    const detail::moved done = p->done;
     if (done.error == 0) return done.bytes;
     const std::size_t all = before + done.bytes;
     if (all == 0) detail::fail_file(done.error, "write", f->name);
@@ -156,14 +151,13 @@ file& file::operator=(file&& other) noexcept {
 }
 file::~file() { close(); }
 
-file file::open(const std::string& path, const open_options& with) {
+file file::open_by(const std::string& path, const open_options& with, limit within) {
     check(path, with);
-    limit none;
     struct outcome {
         shared_file opened;  // closes it if nobody is left to take it
         int error;
     };
-    const outcome done = on_disk(none, "open", path, 0, [path, with] {
+    const outcome done = on_disk(within, "open", path, 0, [path, with] {
         const detail::opened got = with.temporary ? detail::open_temporary_there(path, with.permissions)
                                                   : detail::open_there(path, flags_of(with), with.permissions);
         if (got.fd < 0) return outcome{nullptr, got.error};
@@ -223,15 +217,15 @@ std::size_t file::read_exactly_by(std::span<std::byte> into, limit within) {
     return n;
 }
 
-std::string file::read_to_end(std::size_t most) {
-    limit none;
-    position_use here(use("read_to_end"), none, "read_to_end");
+std::string file::read_to_end_by(std::size_t most, limit within) {
+    position_use here(use("read_to_end"), within, "read_to_end");
     std::string all;
     for (;;) {
-        const piece p = read_piece(here.file(), here.at() + all.size(), piece_size, none, "read_to_end");
-        if (p.done.bytes > most - all.size()) fail_too_large("read_to_end", here.file()->name, most);
-        if (p.done.bytes != 0) all.append(reinterpret_cast<const char*>(p.bytes.get()), p.done.bytes);
-        if (p.done.bytes != piece_size) break;
+        const piece p = read_piece(here.file(), here.at() + all.size(), piece_size, within, "read_to_end");
+        const std::size_t came = p->done.bytes;
+        if (came > most - all.size()) fail_too_large("read_to_end", here.file()->name, most);
+        if (came != 0) all.append(reinterpret_cast<const char*>(p->bytes.get()), came);
+        if (came != piece_size) break;
     }
     here.at() += all.size();
     return all;
@@ -254,20 +248,20 @@ void file::write_all_at_by(std::uint64_t offset, std::span<const std::byte> byte
 
 void file::sync_by(limit within) {
     const shared_file f = use("sync");
-    const int error = on_disk(within, "sync", f->name, 0, [f] { return detail::sys.fsync(f->fd) == 0 ? 0 : errno; });
-    if (error != 0) detail::fail_file(error, "sync", f->name);
+    const auto call = std::make_shared<disk_call>(f);
+    detail::carry_out(call, within, "sync");
+    if (call->done.error != 0) detail::fail_file(call->done.error, "sync", f->name);
 }
 
 // ---- What it is
 
-std::uint64_t file::size() const {
+std::uint64_t file::size_by(limit within) const {
     const shared_file f = use("size");
-    limit none;
     struct outcome {
         struct stat about {};
         int error = 0;
     };
-    const outcome asked = on_disk(none, "size", f->name, 0, [f] {
+    const outcome asked = on_disk(within, "size", f->name, 0, [f] {
         outcome o;
         if (::fstat(f->fd, &o.about) != 0) o.error = errno;
         return o;
@@ -276,11 +270,10 @@ std::uint64_t file::size() const {
     return static_cast<std::uint64_t>(asked.about.st_size);
 }
 
-void file::truncate(std::uint64_t size) {
+void file::truncate_by(std::uint64_t size, limit within) {
     const shared_file f = use("truncate");
     check_offset(*f, "truncate", size, 0);
-    limit none;
-    const int error = on_disk(none, "truncate", f->name, 0,
+    const int error = on_disk(within, "truncate", f->name, 0,
                               [f, size] { return ::ftruncate(f->fd, static_cast<off_t>(size)) == 0 ? 0 : errno; });
     if (error != 0) detail::fail_file(error, "truncate", f->name);
 }

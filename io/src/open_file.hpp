@@ -43,6 +43,11 @@ public:
 std::string describe(const char* operation, const std::string& name);
 [[noreturn]] void fail_file(int error, const char* operation, const std::string& name);
 
+inline timed_out timed_out_of(const char* operation, const std::string& name, std::size_t done) {
+    return timed_out(std::make_error_code(std::errc::timed_out), describe(operation, name) + ", its time is over",
+                     done);
+}
+
 /// Throws:  std::invalid_argument for a NUL.
 void check_path(const char* operation, const std::string& path);
 
@@ -71,14 +76,12 @@ moved write_there(int fd, std::uint64_t offset, const std::byte* from, std::size
 /// Never ended: its threads may run to the very end of the process.
 thread_pool& disk();
 
-/// Has the disk make a call, which owns what it uses.
+/// Has a thread of the disk make a call, which owns what it uses.
 template <class Call>
 auto on_disk(limit& within, const char* operation, const std::string& name, std::size_t done, Call call) {
     const auto until = within.point();
     if (!until) return disk().apply(std::move(call));
-    const timeout scope(*until - clock::now(),
-                        std::make_exception_ptr(timed_out(std::make_error_code(std::errc::timed_out),
-                                                          describe(operation, name) + ", its time is over", done)));
+    const timeout scope(*until - clock::now(), std::make_exception_ptr(timed_out_of(operation, name, done)));
     return disk().apply(std::move(call));
 }
 

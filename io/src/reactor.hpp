@@ -51,6 +51,7 @@ struct guest : copse::detail::wait_link {
     void (*called)(guest&) noexcept = nullptr;       // it has become readable
     bool (*posts)(const guest&) noexcept = nullptr;  // before the hub sleeps or looks: whether it has had a turn posted
     bool (*busy)(const guest&) noexcept = nullptr;   // while it is waited for, nothing is a deadlock
+    bool ends_by_itself = false;  // it is waited for the kernel only: virtual time does not run ahead of it
 };
 
 class reactor {
@@ -126,6 +127,7 @@ public:
     void wait(std::int64_t deadline) noexcept;
     bool poll() noexcept;  // whether there was anything
     void wake() noexcept;
+    bool awaits_kernel() const noexcept;
     std::size_t watching() const noexcept { return watching_ + (has_busy_guest() ? 1 : 0); }
     void abandon_in_child() noexcept;
 

@@ -56,6 +56,10 @@ bool reactor::has_busy_guest() const noexcept {
     return guests_post() || guests_.find([](const guest& g) { return g.busy(g); }) != nullptr;
 }
 
+bool reactor::awaits_kernel() const noexcept {
+    return guests_.find([](const guest& g) { return g.ends_by_itself && g.busy(g); }) != nullptr;
+}
+
 void reactor::dismiss_guests() noexcept {
     while (guest* g = guests_.front()) g->unlink();
 }

@@ -58,6 +58,8 @@ public:
     void wait(std::int64_t deadline) noexcept override {
         if (time_ == nullptr || deadline == copse::detail::never) {
             reactor_->wait(deadline);
+        } else if (reactor_->awaits_kernel()) {
+            reactor_->wait(copse::detail::never);
         } else if (!reactor_->poll()) {
             time_->wait(deadline);
         }

@@ -15,11 +15,9 @@
 #include "open_file.hpp"
 #include "system_calls.hpp"
 
-namespace copse::io {
+namespace copse::io::detail {
 
 namespace {
-
-using detail::limit;
 
 /// Closes it at the end of the scope.
 struct descriptor_of_call {
@@ -28,7 +26,7 @@ struct descriptor_of_call {
     descriptor_of_call& operator=(const descriptor_of_call&) = delete;
     ~descriptor_of_call() { close(); }
 
-    int close() noexcept { return fd < 0 ? 0 : detail::sys.close(std::exchange(fd, -1)); }
+    int close() noexcept { return fd < 0 ? 0 : sys.close(std::exchange(fd, -1)); }
 
     int fd;
 };
@@ -40,7 +38,7 @@ struct content {
 
 // By offsets, not by its size: files of /proc have none.
 content read_whole(const std::string& path, std::size_t most) {
-    const detail::opened there = detail::open_there(path, O_RDONLY, 0);
+    const opened there = open_there(path, O_RDONLY, 0);
     if (there.fd < 0) return {{}, there.error};
     const descriptor_of_call from(there.fd);
     struct stat about {};
@@ -50,8 +48,8 @@ content read_whole(const std::string& path, std::size_t most) {
     for (;;) {
         const std::size_t have = all.text.size();
         all.text.resize(std::max<std::size_t>(all.text.capacity(), have + 4096));
-        const detail::moved got = detail::read_there(
-            from.fd, have, reinterpret_cast<std::byte*>(all.text.data()) + have, all.text.size() - have);
+        const moved got =
+            read_there(from.fd, have, reinterpret_cast<std::byte*>(all.text.data()) + have, all.text.size() - have);
         const bool ended = got.error == 0 && have + got.bytes < all.text.size();
         all.text.resize(have + got.bytes);
         all.error = all.text.size() > most ? EFBIG : got.error;
@@ -60,13 +58,13 @@ content read_whole(const std::string& path, std::size_t most) {
 }
 
 int write_to(int fd, std::span<const std::byte> bytes, bool sync) noexcept {
-    const detail::moved done = detail::write_there(fd, 0, bytes.data(), bytes.size());
+    const moved done = write_there(fd, 0, bytes.data(), bytes.size());
     if (done.error != 0) return done.error;
-    return sync && detail::sys.fsync(fd) != 0 ? errno : 0;
+    return sync && sys.fsync(fd) != 0 ? errno : 0;
 }
 
 int write_over(const std::string& path, std::span<const std::byte> bytes, const write_file_options& with) {
-    const detail::opened got = detail::open_there(path, O_WRONLY | O_CREAT | O_TRUNC, with.permissions);
+    const opened got = open_there(path, O_WRONLY | O_CREAT | O_TRUNC, with.permissions);
     if (got.fd < 0) return got.error;
     descriptor_of_call to(got.fd);
     const int error = write_to(to.fd, bytes, with.sync);
@@ -92,7 +90,7 @@ std::string directory_of(const std::string& path) {
 int sync_name(const std::string& path) {
     const descriptor_of_call directory(::open(directory_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (directory.fd < 0) return errno;
-    return detail::sys.fsync(directory.fd) == 0 ? 0 : errno;
+    return sys.fsync(directory.fd) == 0 ? 0 : errno;
 }
 
 // The bytes are on the disk before the name leads to them: after a crash it leads to the old ones or to all of the new.
@@ -107,7 +105,7 @@ int fill_beside(int fd, const std::string& path, std::span<const std::byte> byte
 
 int replace(const std::string& path, std::span<const std::byte> bytes, const write_file_options& with) {
     const std::string name = beside(path);
-    const detail::opened got = detail::open_there(name, O_WRONLY | O_CREAT | O_EXCL, with.permissions);
+    const opened got = open_there(name, O_WRONLY | O_CREAT | O_EXCL, with.permissions);
     if (got.fd < 0) return got.error;
     descriptor_of_call to(got.fd);
     int error = fill_beside(to.fd, path, bytes);
@@ -122,24 +120,23 @@ int replace(const std::string& path, std::span<const std::byte> bytes, const wri
 
 }  // namespace
 
-std::string read_file(const std::string& path, std::size_t most) {
-    detail::check_path("read_file", path);
-    limit none;
-    content all = on_disk(none, "read_file", path, 0, [path, most] { return read_whole(path, most); });
+std::string read_file_by(const std::string& path, std::size_t most, limit within) {
+    check_path("read_file", path);
+    content all = on_disk(within, "read_file", path, 0, [path, most] { return read_whole(path, most); });
     if (all.error == 0) return std::move(all.text);
-    if (all.error != EFBIG || all.text.size() <= most) detail::fail_file(all.error, "read_file", path);
+    if (all.error != EFBIG || all.text.size() <= most) fail_file(all.error, "read_file", path);
     throw transfer_error(std::make_error_code(std::errc::file_too_large),
-                         detail::describe("read_file", path) + ", more than " + std::to_string(most) + " bytes", 0);
+                         describe("read_file", path) + ", more than " + std::to_string(most) + " bytes", 0);
 }
 
-void write_file(const std::string& path, std::span<const std::byte> bytes, const write_file_options& with) {
-    detail::check_path("write_file", path);
-    limit none;
+void write_file_by(const std::string& path, std::span<const std::byte> bytes, const write_file_options& with,
+                   limit within) {
+    check_path("write_file", path);
     const int error =
-        on_disk(none, "write_file", path, 0, [path, with, copy = std::vector<std::byte>(bytes.begin(), bytes.end())] {
+        on_disk(within, "write_file", path, 0, [path, with, copy = std::vector<std::byte>(bytes.begin(), bytes.end())] {
             return with.atomic ? replace(path, copy, with) : write_over(path, copy, with);
         });
-    if (error != 0) detail::fail_file(error, "write_file", path);
+    if (error != 0) fail_file(error, "write_file", path);
 }
 
-}  // namespace copse::io
+}  // namespace copse::io::detail

@@ -1,12 +1,9 @@
-// Files: the disk is waited for by threads. What is read and written, who goes first, what a kill leaves behind.
+// Files: the disk is waited for by threads or by io_uring. What is read and written, who goes first, what a kill leaves behind.
 
-#include "at_end.hpp"
 #include "exceptions.hpp"
-#include "io_leak_check.hpp"
-#include "open_file.hpp"
+#include "io_file_fixture.hpp"
 #include "sanitizer.hpp"
 #include "scripted_stream.hpp"
-#include "system_calls.hpp"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -14,13 +11,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <barrier>
 #include <cerrno>
-#include <condition_variable>
 #include <filesystem>
 #include <limits>
-#include <mutex>
 #include <stdexcept>
 #include <vector>
 
@@ -31,125 +24,19 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// ---- A disk that is slow, short or broken
-
-/// Calls that came while it was closed go on when it opens.
-class gate {
-public:
-    void pass() {
-        std::unique_lock lock(mutex_);
-        opened_.wait(lock, [this] { return open_; });
-    }
-    void set(bool open) {
-        const std::lock_guard lock(mutex_);
-        open_ = open;
-        opened_.notify_all();
-    }
-
-private:
-    std::mutex mutex_;
-    std::condition_variable opened_;
-    bool open_ = false;
-};
-
-gate disk_gate;
-std::atomic<int> begun{0};
-
-void reach() {
-    ++begun;
-    disk_gate.pass();
-}
-ssize_t slow_pread(int fd, void* into, std::size_t size, off_t offset) {
-    reach();
-    return ::pread(fd, into, size, offset);
-}
-ssize_t slow_pwrite(int fd, const void* from, std::size_t size, off_t offset) {
-    reach();
-    return ::pwrite(fd, from, size, offset);
-}
-int slow_fsync(int /*fd*/) {
-    reach();
-    return 0;
-}
-
-std::atomic<unsigned> calls{0};
-bool interrupted_now() {
-    errno = EINTR;
-    return calls++ % 3 == 0;
-}
-ssize_t shaky_pread(int fd, void* into, std::size_t size, off_t offset) {
-    return interrupted_now() ? -1 : ::pread(fd, into, std::min<std::size_t>(size, 1 + calls % 1000), offset);
-}
-ssize_t shaky_pwrite(int fd, const void* from, std::size_t size, off_t offset) {
-    return interrupted_now() ? -1 : ::pwrite(fd, from, std::min<std::size_t>(size, 1 + calls % 1000), offset);
-}
-
-std::atomic<std::size_t> left_on_disk{0};
-ssize_t full_pwrite(int fd, const void* from, std::size_t size, off_t offset) {
-    errno = ENOSPC;
-    const std::size_t n = std::min(size, left_on_disk.load());
-    left_on_disk -= n;
-    return n == 0 ? -1 : ::pwrite(fd, from, n, offset);
-}
-int broken_fsync(int /*fd*/) {
-    errno = EIO;
-    return -1;
-}
-ssize_t broken_pread(int /*fd*/, void* /*into*/, std::size_t /*size*/, off_t /*offset*/) {
-    errno = EIO;
-    return -1;
-}
-
-class IoFile : public io_leak_check {
+class IoFile : public file_fixture, public testing::WithParamInterface<io::disk_engine> {
 protected:
-    IoFile() {
-        std::string name = (fs::temp_directory_path() / "copse-file-XXXXXX").string();
-        if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
-        directory = name;
-        begun = 0;
-        disk_gate.set(false);
+    void SetUp() override {
+        io::choose_file_engine(GetParam());
+        if (io::file_engine() != GetParam()) GTEST_SKIP() << "no io_uring here";
     }
-    ~IoFile() override { fs::remove_all(directory); }
-
-    void TearDown() override {
-        until_idle();
-        // Not the whole table: a thread of the disk may just be waking the hub.
-        io::detail::sys.pread = io::detail::real_system_calls.pread;
-        io::detail::sys.pwrite = io::detail::real_system_calls.pwrite;
-        io::detail::sys.fsync = io::detail::real_system_calls.fsync;
-        io_leak_check::TearDown();
-    }
-
-    std::string at(const char* name) const { return (directory / name).string(); }
-    io::file made(const char* name, std::string_view text) const {
-        io::write_file(at(name), text);
-        return io::file::open(at(name), {.read = true, .write = true});
-    }
-    static std::string all_of(io::file& f) {
-        std::string text(1 << 16, '\0');
-        text.resize(f.read_at(0, writable_bytes(text)));
-        return text;
-    }
-    // Until all calls of the disk have ended, also those that were left behind: its threads are all here at once.
-    static void until_idle() {
-        disk_gate.set(true);
-        std::barrier<> all(4);
-        std::vector<copse::fiber<void>> threads;
-        for (int i = 0; i < 4; ++i)
-            threads.push_back(copse::spawn([&] { io::detail::disk().apply([&] { all.arrive_and_wait(); }); }));
-        copse::join_all(threads);
-    }
-    // Until `n` calls have reached the disk.
-    static void reached(int n) {
-        while (begun < n) copse::sleep(1ms);
-    }
-
-    fs::path directory;
 };
+
+INSTANTIATE_TEST_SUITE_P(, IoFile, testing::Values(io::disk_engine::threads, io::disk_engine::io_uring), engine_name);
 
 // ---- Opening
 
-TEST_F(IoFile, ReadsWhatWasWritten) {
+TEST_P(IoFile, ReadsWhatWasWritten) {
     auto f = io::file::open(at("a"), {.read = true, .write = true, .create = true});
     EXPECT_TRUE(f.is_open());
     EXPECT_GE(f.native_handle(), 0);
@@ -172,7 +59,7 @@ TEST_F(IoFile, ReadsWhatWasWritten) {
     f.close();
 }
 
-TEST_F(IoFile, Options) {
+TEST_P(IoFile, Options) {
     made("a", "12345");
     EXPECT_EQ(io::file::open(at("a")).read_to_end(), "12345");
     EXPECT_EQ(error_of([&] { io::file::open(at("a")).write_all("x"); }), std::errc::bad_file_descriptor);
@@ -187,7 +74,7 @@ TEST_F(IoFile, Options) {
     EXPECT_EQ(about.st_mode & 0777, 0600U);
 }
 
-TEST_F(IoFile, AppendingIgnoresThePosition) {
+TEST_P(IoFile, AppendingIgnoresThePosition) {
     made("a", "one ");
     auto f = io::file::open(at("a"), {.read = true, .append = true});
     f.write_all("two ");
@@ -197,14 +84,14 @@ TEST_F(IoFile, AppendingIgnoresThePosition) {
     EXPECT_THROW(f.write_all_at(0, "x"), std::invalid_argument);
 }
 
-TEST_F(IoFile, ATemporaryFileLeavesNoName) {
+TEST_P(IoFile, ATemporaryFileLeavesNoName) {
     auto f = io::file::open(directory.string(), {.temporary = true});
     f.write_all("x");
     EXPECT_EQ(all_of(f), "x");
     EXPECT_TRUE(fs::is_empty(directory));
 }
 
-TEST_F(IoFile, WhatCannotBeOpened) {
+TEST_P(IoFile, WhatCannotBeOpened) {
     EXPECT_EQ(error_of([&] { io::file::open(at("none")); }), std::errc::no_such_file_or_directory);
     EXPECT_NE(text_of([&] { io::file::open(at("none")); }).find("open of " + at("none")), std::string::npos);
     EXPECT_EQ(error_of([&] { io::file::open(directory.string()); }), std::errc::is_a_directory);
@@ -218,7 +105,7 @@ TEST_F(IoFile, WhatCannotBeOpened) {
     EXPECT_THROW(io::file::open(at("a"), {.append = true, .temporary = true}), std::invalid_argument);
 }
 
-TEST_F(IoFile, AdoptsDescriptors) {
+TEST_P(IoFile, AdoptsDescriptors) {
     const int fd = ::memfd_create("memory", MFD_CLOEXEC);
     EXPECT_EQ(::write(fd, "abcdef", 6), 6);
     ::lseek(fd, 2, SEEK_SET);
@@ -229,7 +116,7 @@ TEST_F(IoFile, AdoptsDescriptors) {
     EXPECT_EQ(error_of([&w = writer] { io::file::adopt(w.native_handle()); }), std::errc::invalid_seek);
 }
 
-TEST_F(IoFile, MayBeMoved) {
+TEST_P(IoFile, MayBeMoved) {
     auto f = made("a", "x");
     io::file g = std::move(f);
     EXPECT_FALSE(f.is_open());
@@ -240,7 +127,7 @@ TEST_F(IoFile, MayBeMoved) {
 
 // ---- Reading and writing
 
-TEST_F(IoFile, Offsets) {
+TEST_P(IoFile, Offsets) {
     auto f = made("a", "0123456789");
     std::string two(2, '\0');
     EXPECT_EQ(f.read_at(4, writable_bytes(two)), 2U);
@@ -260,7 +147,7 @@ TEST_F(IoFile, Offsets) {
     EXPECT_THROW(f.truncate(beyond), std::invalid_argument);
 }
 
-TEST_F(IoFile, ReadExactlyTakesAllOrNothing) {
+TEST_P(IoFile, ReadExactlyTakesAllOrNothing) {
     auto f = made("a", "abcde");
     std::string text(3, '\0');
     EXPECT_EQ(f.read_exactly(writable_bytes(text)), 3U);
@@ -271,7 +158,7 @@ TEST_F(IoFile, ReadExactlyTakesAllOrNothing) {
     EXPECT_EQ(f.read_exactly(writable_bytes(text)), 0U);
 }
 
-TEST_F(IoFile, LargeOnesGoInPieces) {
+TEST_P(IoFile, LargeOnesGoInPieces) {
     const std::string lot = pattern(3 * 1024 * 1024 + 17);
     auto f = made("a", "");
     f.write_all(lot);
@@ -286,9 +173,8 @@ TEST_F(IoFile, LargeOnesGoInPieces) {
     EXPECT_EQ(f.position(), 0U);
 }
 
-TEST_F(IoFile, ShortCountsAndInterruptions) {
-    io::detail::sys.pread = shaky_pread;
-    io::detail::sys.pwrite = shaky_pwrite;
+TEST_P(IoFile, ShortCountsAndInterruptions) {
+    shaky_disk();
     const std::string lot = pattern(50000);
     auto f = made("a", "");
     f.write_all(lot);
@@ -298,9 +184,8 @@ TEST_F(IoFile, ShortCountsAndInterruptions) {
     EXPECT_TRUE(io::read_file(at("b")) == lot);
 }
 
-TEST_F(IoFile, AFullDiskTellsHowMuchWasWritten) {
-    io::detail::sys.pwrite = full_pwrite;
-    left_on_disk = 7;
+TEST_P(IoFile, AFullDiskTellsHowMuchWasWritten) {
+    full_disk(7);
     auto f = io::file::open(at("a"), {.write = true, .create = true});
     try {
         f.write_all("many small trees");
@@ -312,10 +197,9 @@ TEST_F(IoFile, AFullDiskTellsHowMuchWasWritten) {
     EXPECT_EQ(error_of([&] { f.write_all("x"); }), std::errc::no_space_on_device);
 }
 
-TEST_F(IoFile, ErrorsOfTheDisk) {
+TEST_P(IoFile, ErrorsOfTheDisk) {
     auto f = made("a", "abc");
-    io::detail::sys.pread = broken_pread;
-    io::detail::sys.fsync = broken_fsync;
+    broken_disk();
     EXPECT_EQ(error_of([&] { f.read_to_end(); }), std::errc::io_error);
     EXPECT_EQ(error_of([&] { f.sync(); }), std::errc::io_error);
     EXPECT_NE(text_of([&] { f.sync(); }).find("sync of " + at("a")), std::string::npos);
@@ -324,18 +208,18 @@ TEST_F(IoFile, ErrorsOfTheDisk) {
 
 // ---- Several fibers
 
-TEST_F(IoFile, Fd06_OthersRunWhileTheDiskIsSlow) {
+TEST_P(IoFile, Fd06_OthersRunWhileTheDiskIsSlow) {
     auto f = made("a", "abc");
-    io::detail::sys.pread = slow_pread;
+    slow_disk({kind::read});
     auto reading = copse::spawn([&] { return f.read_to_end(); });
     reached(1);
     for (int i = 0; i < 100; ++i) copse::yield();
     EXPECT_FALSE(reading.ready());
-    disk_gate.set(true);
+    gate.set(true);
     EXPECT_EQ(reading.get(), "abc");
 }
 
-TEST_F(IoFile, ThoseWhoUseThePositionComeOneAfterTheOther) {
+TEST_P(IoFile, ThoseWhoUseThePositionComeOneAfterTheOther) {
     auto f = made("a", "");
     std::vector<copse::fiber<void>> writers;
     for (char c = 'a'; c < 'k'; ++c) writers.push_back(copse::spawn([&f, c] { f.write_all(std::string(1100000, c)); }));
@@ -347,9 +231,9 @@ TEST_F(IoFile, ThoseWhoUseThePositionComeOneAfterTheOther) {
         EXPECT_TRUE(all.substr(i * 1100000, 1100000) == std::string(1100000, static_cast<char>('a' + i))) << i;
 }
 
-TEST_F(IoFile, ThoseWhoNameAnOffsetRunSideBySide) {
+TEST_P(IoFile, ThoseWhoNameAnOffsetRunSideBySide) {
     auto f = made("a", "abcd");
-    io::detail::sys.pread = slow_pread;
+    slow_disk({kind::read});
     std::vector<copse::fiber<std::string>> readers;
     for (unsigned i = 0; i < 4; ++i) {
         readers.push_back(copse::spawn([&f, i] {
@@ -360,29 +244,29 @@ TEST_F(IoFile, ThoseWhoNameAnOffsetRunSideBySide) {
     }
     reached(4);
     EXPECT_EQ(begun, 4);
-    disk_gate.set(true);
+    gate.set(true);
     std::string all;
     for (auto& r : readers) all += r.get();
     EXPECT_EQ(all, "abcd");
 }
 
-TEST_F(IoFile, SeekIsRefusedWhileAFiberIsAtThePosition) {
+TEST_P(IoFile, SeekIsRefusedWhileAFiberIsAtThePosition) {
     auto f = made("a", "abc");
-    io::detail::sys.pread = slow_pread;
+    slow_disk({kind::read});
     auto reading = copse::spawn([&] { return f.read_to_end(); });
     reached(1);
     EXPECT_THROW(f.seek(0), copse::concurrent_use);
-    disk_gate.set(true);
+    gate.set(true);
     reading.get();
     f.seek(0);
 }
 
 // ---- Kills, time-outs, closing
 
-TEST_F(IoFile, AKilledReaderLeavesTheCallBehind) {
+TEST_P(IoFile, AKilledReaderLeavesTheCallBehind) {
     auto f = made("a", "abcdef");
     const std::size_t descriptors = open_descriptors();
-    io::detail::sys.pread = slow_pread;
+    slow_disk({kind::read});
     auto reading = copse::spawn([&] {
         std::string gone_with_the_fiber(6, '\0');
         f.read(writable_bytes(gone_with_the_fiber));
@@ -391,7 +275,7 @@ TEST_F(IoFile, AKilledReaderLeavesTheCallBehind) {
     reading.kill();  // returns though the disk has not answered
     EXPECT_TRUE(reading.killed());
     EXPECT_EQ(f.position(), 0U);
-    disk_gate.set(true);
+    gate.set(true);
     std::string text(3, '\0');
     EXPECT_EQ(f.read(writable_bytes(text)), 3U);
     EXPECT_EQ(text, "abc") << "nothing was taken";
@@ -400,9 +284,9 @@ TEST_F(IoFile, AKilledReaderLeavesTheCallBehind) {
     EXPECT_EQ(open_descriptors(), descriptors - 1);
 }
 
-TEST_F(IoFile, AKilledWriterIsWrittenNevertheless) {
+TEST_P(IoFile, AKilledWriterIsWrittenNevertheless) {
     auto f = made("a", "......");
-    io::detail::sys.pwrite = slow_pwrite;
+    slow_disk({kind::write});
     auto writing = copse::spawn([&] {
         std::string gone_with_the_fiber = "abc";
         f.write_all(gone_with_the_fiber);
@@ -415,30 +299,28 @@ TEST_F(IoFile, AKilledWriterIsWrittenNevertheless) {
     EXPECT_EQ(all_of(f), "abc...");
 }
 
-TEST_F(IoFile, ACallThatHasNotBegunNeverDoes) {
+TEST_P(IoFile, ACallThatHasNotBegunNeverDoes) {
     auto f = made("a", "......");
-    io::detail::sys.pread = slow_pread;
+    slow_disk({kind::read});
     std::vector<copse::fiber<void>> busy;
-    for (int i = 0; i < 4; ++i) {
+    for (int i = 0; i < at_once(); ++i) {
         busy.push_back(copse::spawn([&] {
             std::string one(1, '\0');
             f.read_at(0, writable_bytes(one));
         }));
     }
-    reached(4);
+    reached(at_once());
     auto writing = copse::spawn([&] { f.write_all_at(0, "abc"); });
     copse::yield();
     writing.kill();
-    disk_gate.set(true);
+    gate.set(true);
     copse::join_all(busy);
     EXPECT_EQ(all_of(f), "......");
 }
 
-TEST_F(IoFile, TimeOuts) {
+TEST_P(IoFile, TimeOuts) {
     auto f = made("a", "abc");
-    io::detail::sys.pread = slow_pread;
-    io::detail::sys.pwrite = slow_pwrite;
-    io::detail::sys.fsync = slow_fsync;
+    slow_disk({kind::read, kind::write, kind::sync});
     std::string text(3, '\0');
     const auto into = writable_bytes(text);
     EXPECT_THROW(f.read_for(into, 1ms), io::timed_out);
@@ -451,27 +333,80 @@ TEST_F(IoFile, TimeOuts) {
     EXPECT_NE(text_of([&] { f.sync_for(1ms); }).find("sync of " + at("a")), std::string::npos);
     EXPECT_FALSE(copse::with_timeout(
         1ms, [&] { f.read_to_end(); }, copse::silent));
-    disk_gate.set(true);
+    gate.set(true);
     EXPECT_EQ(f.position(), 0U);
     EXPECT_EQ(f.read_for(into, 10s), 3U);
     EXPECT_EQ(text.substr(1), "bc") << "the first may be what a writer left behind wrote";
 }
 
-TEST_F(IoFile, ATimeOutWhileWaitingForItsTurn) {
+TEST_P(IoFile, TimeOutsOfWhatThreadsAlwaysDo) {
     auto f = made("a", "abc");
-    io::detail::sys.pread = slow_pread;
+    const busy_threads all;
+    const auto past = copse::clock::now();
+    EXPECT_THROW(io::file::open_for(at("a"), 1ms), io::timed_out);
+    EXPECT_THROW(io::file::open_until(at("b"), past, {.write = true, .create = true}), io::timed_out);
+    EXPECT_THROW(f.size_for(1ms), io::timed_out);
+    EXPECT_THROW(f.size_until(past), io::timed_out);
+    EXPECT_THROW(f.truncate_for(1, 1ms), io::timed_out);
+    EXPECT_THROW(f.truncate_until(1, past), io::timed_out);
+    EXPECT_THROW(io::read_file_for(at("a"), 1ms), io::timed_out);
+    EXPECT_THROW(io::read_file_until(at("a"), past), io::timed_out);
+    EXPECT_THROW(io::write_file_for(at("a"), "x", 1ms), io::timed_out);
+    EXPECT_THROW(io::write_file_until(at("a"), "x", past, {.atomic = true}), io::timed_out);
+    EXPECT_NE(text_of([&] { f.truncate_for(1, 1ms); }).find("truncate of " + at("a")), std::string::npos);
+    until_idle();
+    EXPECT_EQ(io::read_file(at("a")), "abc") << "what had not begun never does";
+    EXPECT_FALSE(fs::exists(at("b")));
+}
+
+TEST_P(IoFile, TimedFormsThatAreInTime) {
+    io::write_file_for(at("a"), "abcdef", 10s);
+    auto f = io::file::open_for(at("a"), 10s, {.read = true, .write = true});
+    const auto later = copse::clock::now() + 10s;
+    EXPECT_EQ(f.size_for(10s), 6U);
+    f.truncate_until(5, later);
+    EXPECT_EQ(f.size_until(later), 5U);
+    f.truncate_for(4, 10s);
+    EXPECT_EQ(f.read_to_end_for(10s), "abcd");
+    f.seek(0);
+    EXPECT_EQ(f.read_to_end_until(later), "abcd");
+    f.seek(0);
+    EXPECT_EQ(error_of([&] { f.read_to_end_for(10s, 3); }), std::errc::file_too_large);
+    io::write_file_until(at("a"), "xyz", later, {.atomic = true});
+    EXPECT_EQ(io::read_file_for(at("a"), 10s), "xyz");
+    EXPECT_EQ(io::read_file_until(at("a"), later), "xyz");
+    EXPECT_EQ(error_of([&] { io::read_file_for(at("a"), 10s, 2); }), std::errc::file_too_large);
+    io::file::open_until(at("b"), later, {.write = true, .create = true});
+    EXPECT_TRUE(fs::exists(at("b")));
+}
+
+TEST_P(IoFile, ATimeOutOfAReadToTheEnd) {
+    auto f = made("a", "abc");
+    slow_disk({kind::read});
+    EXPECT_THROW(f.read_to_end_for(1ms), io::timed_out);
+    EXPECT_THROW(f.read_to_end_until(copse::clock::now()), io::timed_out);
+    auto reading = copse::spawn([&] { return f.read_to_end(); });
+    copse::yield();
+    EXPECT_NE(text_of([&] { f.read_to_end_for(1ms); }).find("before its turn came"), std::string::npos);
+    gate.set(true);
+    EXPECT_EQ(reading.get(), "abc") << "the position is where it was";
+}
+
+TEST_P(IoFile, ATimeOutWhileWaitingForItsTurn) {
+    auto f = made("a", "abc");
+    slow_disk({kind::read});
     auto reading = copse::spawn([&] { return f.read_to_end(); });
     reached(1);
     std::string text(3, '\0');
     EXPECT_THROW(f.read_for(writable_bytes(text), 1ms), io::timed_out);
-    disk_gate.set(true);
+    gate.set(true);
     EXPECT_EQ(reading.get(), "abc");
 }
 
-TEST_F(IoFile, CloseLetsRunningCallsEnd) {
+TEST_P(IoFile, CloseLetsRunningCallsEnd) {
     auto f = made("a", "abc");
     const std::size_t descriptors = open_descriptors();
-    io::detail::sys.pread = slow_pread;
+    slow_disk({kind::read});
     auto reading = copse::spawn([&] { return f.read_to_end(); });
     reached(1);
     auto behind = copse::spawn([&] { return error_of([&] { f.read_to_end(); }); });
@@ -479,14 +414,14 @@ TEST_F(IoFile, CloseLetsRunningCallsEnd) {
     f.close();
     EXPECT_FALSE(f.is_open());
     EXPECT_EQ(open_descriptors(), descriptors) << "the number cannot become another's";
-    disk_gate.set(true);
+    gate.set(true);
     EXPECT_EQ(reading.get(), "abc");
     EXPECT_EQ(behind.get(), std::errc::bad_file_descriptor);
     until_idle();
     EXPECT_EQ(open_descriptors(), descriptors - 1);
 }
 
-TEST_F(IoFile, AnOpenThatIsKilledLeavesNoDescriptor) {
+TEST_P(IoFile, AnOpenThatIsKilledLeavesNoDescriptor) {
     io::write_file(at("a"), "x");
     const std::size_t descriptors = open_descriptors();
     for (int i = 0; i < 50; ++i) {
@@ -500,7 +435,7 @@ TEST_F(IoFile, AnOpenThatIsKilledLeavesNoDescriptor) {
 
 // ---- Whole files
 
-TEST_F(IoFile, WholeFiles) {
+TEST_P(IoFile, WholeFiles) {
     const std::string lot = pattern(300000);
     io::write_file(at("a"), lot);
     EXPECT_TRUE(io::read_file(at("a")) == lot);
@@ -516,7 +451,7 @@ TEST_F(IoFile, WholeFiles) {
     EXPECT_THROW(io::read_file(std::string("a\0b", 3)), std::invalid_argument);
 }
 
-TEST_F(IoFile, AtomicReplacement) {
+TEST_P(IoFile, AtomicReplacement) {
     io::write_file(at("a"), "old", {.permissions = 0640});
     ::chmod(at("a").c_str(), 0604);
     const auto old = io::file::open(at("a"));
@@ -531,22 +466,22 @@ TEST_F(IoFile, AtomicReplacement) {
     EXPECT_EQ(std::distance(fs::directory_iterator(directory), {}), 1);
 }
 
-TEST_F(IoFile, AnAtomicReplacementThatFailsChangesNothing) {
+TEST_P(IoFile, AnAtomicReplacementThatFailsChangesNothing) {
     io::write_file(at("a"), "old");
-    io::detail::sys.pwrite = full_pwrite;
-    left_on_disk = 2;
+    full_disk(2);
     EXPECT_EQ(error_of([&] { io::write_file(at("a"), "new", {.atomic = true}); }), std::errc::no_space_on_device);
-    io::detail::sys.pwrite = ::pwrite;
-    io::detail::sys.fsync = broken_fsync;
+    healthy_disk();
+    broken_disk();
     EXPECT_EQ(error_of([&] { io::write_file(at("a"), "new", {.atomic = true}); }), std::errc::io_error);
     EXPECT_EQ(error_of([&] { io::write_file(directory.string(), "x", {.atomic = true}); }), std::errc::is_a_directory);
+    healthy_disk();
     EXPECT_EQ(io::read_file(at("a")), "old");
     EXPECT_EQ(std::distance(fs::directory_iterator(directory), {}), 1);
 }
 
 // ---- With the others
 
-TEST_F(IoFile, IsCopiedFromAndTo) {
+TEST_P(IoFile, IsCopiedFromAndTo) {
     const std::string lot = pattern(200000);
     auto from = made("a", lot);
     auto to = made("b", "");
@@ -554,7 +489,7 @@ TEST_F(IoFile, IsCopiedFromAndTo) {
     EXPECT_TRUE(io::read_file(at("b")) == lot);
 }
 
-TEST_F(IoFile, IsAStream) {
+TEST_P(IoFile, IsAStream) {
     io::buffered_stream out(made("a", ""));
     out.write("one\n");
     out.send_all({"two\n", "three"});
@@ -564,7 +499,7 @@ TEST_F(IoFile, IsAStream) {
     EXPECT_EQ(all, "one.two.three.");
 }
 
-TEST_F(IoFile, AfterForkTheChildHasADiskOfItsOwn) {
+TEST_P(IoFile, AfterForkTheChildHasADiskOfItsOwn) {
     if (copse_test::thread_sanitized) GTEST_SKIP() << "ThreadSanitizer dies when a child makes threads";
     auto f = made("a", "abc");
     EXPECT_EQ(all_of(f), "abc");
@@ -575,7 +510,7 @@ TEST_F(IoFile, AfterForkTheChildHasADiskOfItsOwn) {
     EXPECT_EQ(status, 0);
 }
 
-TEST_F(IoFile, ManyAtOnce) {
+TEST_P(IoFile, ManyAtOnce) {
     std::vector<copse::fiber<bool>> all;
     for (unsigned i = 0; i < 200; ++i) {
         all.push_back(copse::spawn([&, i] {

@@ -1,4 +1,4 @@
-/// Files on disks, which epoll knows nothing of: threads wait for the disk, and the fiber for them.
+/// Files on disks, which epoll knows nothing of: threads or io_uring wait for the disk, and the fiber for them.
 #pragma once
 
 #include <sys/types.h>
@@ -23,6 +23,20 @@ namespace detail {
 class open_file;
 }  // namespace detail
 
+/// Who reads, writes and syncs files. What else is done to them, and whole files, is the threads' always.
+enum class disk_engine : std::uint8_t {
+    threads,   ///< four that all files of the process share
+    io_uring,  ///< the kernel, by one ring for each thread that has fibers: no other thread in between
+};
+
+/// Chooses for all calls that begin from now on; io_uring if nothing was chosen. It is used where copse is built with it
+/// (CMake option COPSE_URING), the kernel and its policy allow it, and it has memory for the ring: else threads are, silently.
+/// Any thread.
+void choose_file_engine(disk_engine wanted) noexcept;
+
+/// Which the calls of this thread go to. Makes its ring, if it is to have one.
+disk_engine file_engine() noexcept;
+
 /// How a file is opened: `file::open("log", {.append = true, .create = true})`. Nothing said: for reading.
 struct open_options {
     bool read = false;
@@ -41,10 +55,11 @@ struct open_options {
 ///     log.write_all("a line\n");
 ///     log.sync();
 ///
-/// Every verb that parks runs on one of four threads that all files of the process share (some 10 µs more than the call
-/// itself), in pieces of 1 MiB; other fibers run meanwhile. It works on a copy of the bytes, which belongs to the call: so a
-/// kill, a time-out or a timeout scope ends the wait at once, and **the piece that the disk has begun goes on without its
-/// fiber**. Of a read nobody notices; a write may still happen, after what the fiber does next.
+/// Every verb that parks has the disk work in pieces of 1 MiB, while other fibers run: on one of four threads that all files
+/// of the process share (some 10 µs more than the call itself), or by io_uring (file_engine()). It works on a copy of the
+/// bytes, which belongs to the call: so a kill, a time-out or a timeout scope ends the wait at once, and **the piece that the
+/// disk has begun goes on without its fiber**. Of a read nobody notices; a write may still happen, after what the fiber does
+/// next. What io_uring has in its cache it gives at once: no fiber waits then, and no time is over.
 ///
 /// Any number of fibers may use one file. Those that use its position (read, read_exactly, read_to_end, write_all) come one
 /// after the other, each as a whole; those that name an offset run side by side. The position is this object's, not that of
@@ -53,17 +68,29 @@ struct open_options {
 ///
 /// It belongs to one thread at a time, and may be moved to another while no fiber is in it. Unless a line says otherwise a
 /// verb throws std::system_error with the kernel's code, operation and name in its text (EBADF if it is closed), timed_out,
-/// and whatever a kill or a timeout scope throws. Timed forms that are missing: with_timeout does the same.
+/// and whatever a kill or a timeout scope throws.
 class file {
 public:
+    static constexpr std::size_t without_end = std::numeric_limits<std::size_t>::max();
+
     /// Closed.
     file() noexcept;
 
     /// Parks:   until it is open.
     /// Throws:  std::system_error: ENOENT, EACCES, EEXIST, EISDIR; ESPIPE for a FIFO or a socket, which pipe_reader, pipe_writer
     ///          and socket are for; std::invalid_argument for options that contradict each other and a NUL in the path.
-    /// After:   a kill: it may have been made; it is not left open.
-    static file open(const std::string& path, const open_options& with = {});
+    /// After:   a kill or time-out: it may have been made; it is not left open.
+    static file open(const std::string& path, const open_options& with = {}) { return open_by(path, with, {}); }
+    template <class Rep, class Period>
+    static file open_for(const std::string& path, std::chrono::duration<Rep, Period> length,
+                         const open_options& with = {}) {
+        return open_by(path, with, detail::limit::within(length));
+    }
+    template <class Clock, class Duration>
+    static file open_until(const std::string& path, std::chrono::time_point<Clock, Duration> when,
+                           const open_options& with = {}) {
+        return open_by(path, with, detail::limit::until(when));
+    }
 
     /// Takes over a descriptor, and its position.
     /// Throws:  std::system_error (EBADF, EISDIR, ESPIPE): the number then still is the caller's.
@@ -126,7 +153,15 @@ public:
 
     /// Everything from the position to the end of the file.
     /// Throws:  transfer_error(file_too_large) once there are more than `most` bytes: the position is where it was.
-    std::string read_to_end(std::size_t most = std::numeric_limits<std::size_t>::max());
+    std::string read_to_end(std::size_t most = without_end) { return read_to_end_by(most, {}); }
+    template <class Rep, class Period>
+    std::string read_to_end_for(std::chrono::duration<Rep, Period> length, std::size_t most = without_end) {
+        return read_to_end_by(most, detail::limit::within(length));
+    }
+    template <class Clock, class Duration>
+    std::string read_to_end_until(std::chrono::time_point<Clock, Duration> when, std::size_t most = without_end) {
+        return read_to_end_by(most, detail::limit::until(when));
+    }
 
     /// Writes all of it at the position. The time is for all of it.
     /// Parks:   until the kernel has taken the last byte, which then need not be on the disk.
@@ -171,10 +206,28 @@ public:
     }
 
     /// Parks:   until the disk has said.
-    std::uint64_t size() const;
+    std::uint64_t size() const { return size_by({}); }
+    template <class Rep, class Period>
+    std::uint64_t size_for(std::chrono::duration<Rep, Period> length) const {
+        return size_by(detail::limit::within(length));
+    }
+    template <class Clock, class Duration>
+    std::uint64_t size_until(std::chrono::time_point<Clock, Duration> when) const {
+        return size_by(detail::limit::until(when));
+    }
+
     /// Cuts it to `size` bytes, or fills it with zeros up to there. The position is left alone.
     /// Parks:   until it is done.
-    void truncate(std::uint64_t size);
+    /// After:   a kill or time-out: it may still happen.
+    void truncate(std::uint64_t size) { truncate_by(size, {}); }
+    template <class Rep, class Period>
+    void truncate_for(std::uint64_t size, std::chrono::duration<Rep, Period> length) {
+        truncate_by(size, detail::limit::within(length));
+    }
+    template <class Clock, class Duration>
+    void truncate_until(std::uint64_t size, std::chrono::time_point<Clock, Duration> when) {
+        truncate_by(size, detail::limit::until(when));
+    }
 
     /// Where the next byte is read or written. Parks: no.
     std::uint64_t position() const;
@@ -187,6 +240,10 @@ private:
 
     const std::shared_ptr<detail::open_file>& use(const char* operation) const;
 
+    static file open_by(const std::string& path, const open_options& with, detail::limit within);
+    std::string read_to_end_by(std::size_t most, detail::limit within);
+    std::uint64_t size_by(detail::limit within) const;
+    void truncate_by(std::uint64_t size, detail::limit within);
     std::size_t read_by(std::span<std::byte> into, detail::limit within);
     std::size_t read_at_by(std::uint64_t offset, std::span<std::byte> into, detail::limit within);
     std::size_t read_exactly_by(std::span<std::byte> into, detail::limit within);
@@ -197,10 +254,26 @@ private:
     std::shared_ptr<detail::open_file> open_;  // shared with the calls that run; null: closed
 };
 
+namespace detail {
+std::string read_file_by(const std::string& path, std::size_t most, limit within);
+}  // namespace detail
+
 /// All of a file.
 /// Parks:   until it is read.
 /// Throws:  as file::open; transfer_error(file_too_large) once there are more than `most` bytes.
-std::string read_file(const std::string& path, std::size_t most = std::numeric_limits<std::size_t>::max());
+inline std::string read_file(const std::string& path, std::size_t most = file::without_end) {
+    return detail::read_file_by(path, most, {});
+}
+template <class Rep, class Period>
+std::string read_file_for(const std::string& path, std::chrono::duration<Rep, Period> length,
+                          std::size_t most = file::without_end) {
+    return detail::read_file_by(path, most, detail::limit::within(length));
+}
+template <class Clock, class Duration>
+std::string read_file_until(const std::string& path, std::chrono::time_point<Clock, Duration> when,
+                            std::size_t most = file::without_end) {
+    return detail::read_file_by(path, most, detail::limit::until(when));
+}
 
 /// How a whole file is written.
 struct write_file_options {
@@ -210,14 +283,31 @@ struct write_file_options {
     mode_t permissions = 0666;  ///< of a new one, less the umask
 };
 
+namespace detail {
+void write_file_by(const std::string& path, std::span<const std::byte> bytes, const write_file_options& with,
+                   limit within);
+}  // namespace detail
+
 /// Writes a whole file: it is made, or made empty, or, if `atomic`, replaced by a new one with the permissions of the old; a
 /// symbolic link is replaced itself then.
 /// Parks:   until the kernel has taken the last byte.
 /// Throws:  as file::open and file::write_all. If `atomic`, the file is as it was then, and nothing is left beside it.
-/// After:   a kill or timeout scope: the writing goes on to its end without the fiber.
-void write_file(const std::string& path, std::span<const std::byte> bytes, const write_file_options& with = {});
+/// After:   a kill or time-out: the writing, once begun, goes on to its end without the fiber.
+inline void write_file(const std::string& path, std::span<const std::byte> bytes, const write_file_options& with = {}) {
+    detail::write_file_by(path, bytes, with, {});
+}
 inline void write_file(const std::string& path, std::string_view text, const write_file_options& with = {}) {
-    write_file(path, const_buffer(text).bytes(), with);
+    detail::write_file_by(path, const_buffer(text).bytes(), with, {});
+}
+template <class Rep, class Period>
+void write_file_for(const std::string& path, const const_buffer& bytes, std::chrono::duration<Rep, Period> length,
+                    const write_file_options& with = {}) {
+    detail::write_file_by(path, bytes.bytes(), with, detail::limit::within(length));
+}
+template <class Clock, class Duration>
+void write_file_until(const std::string& path, const const_buffer& bytes, std::chrono::time_point<Clock, Duration> when,
+                      const write_file_options& with = {}) {
+    detail::write_file_by(path, bytes.bytes(), with, detail::limit::until(when));
 }
 
 }  // namespace copse::io
