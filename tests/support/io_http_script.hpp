@@ -11,6 +11,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -102,5 +103,28 @@ public:
 private:
     copse::io::stream_server server_;
 };
+
+/// Answers each request with "ok".
+inline void ok(scripted_connection& c) {
+    while (!c.read_request().empty()) c.answer("ok");
+}
+
+/// Answers one request with these bytes, then closes.
+inline script::play saying(std::string bytes) {
+    return [bytes = std::move(bytes)](scripted_connection& c) {
+        c.read_request();
+        c.say(bytes);
+    };
+}
+
+/// As error_of, with the category.
+inline std::error_code code_of(const std::function<void()>& call) {
+    try {
+        call();
+    } catch (const std::system_error& e) {
+        return e.code();
+    }
+    return {};
+}
 
 }  // namespace copse_test

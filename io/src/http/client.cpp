@@ -3,17 +3,10 @@
 #include <utility>
 
 #include "http/client_state.hpp"
+#include "http/deadline.hpp"
 #include "http/told_of.hpp"
 
 namespace copse::io::http {
-
-namespace {
-
-clock::time_point point(io::detail::limit within) {
-    return clock::time_point(std::chrono::nanoseconds(within.deadline()));
-}
-
-}  // namespace
 
 client::client(client_options with) : state_(std::make_shared<detail::client_state>(std::move(with))) {}
 client::client(client&&) noexcept = default;
@@ -32,12 +25,12 @@ client_request client::posting(std::string_view url, request_body body, std::str
 
 response client::request_by(client_request what, std::optional<io::detail::limit> within) {
     const auto state = state_;  // the client may be ended meanwhile
-    return state->request(std::move(what), within ? point(*within) : state->standing_deadline());
+    return state->request(std::move(what), within);
 }
 
 response_stream client::open_by(client_request what, std::optional<io::detail::limit> within) {
     const auto state = state_;
-    return state->open(std::move(what), within ? point(*within) : state->standing_deadline());
+    return state->open(std::move(what), within);
 }
 
 void client::close_idle() noexcept { state_->close_idle(); }
@@ -57,19 +50,13 @@ std::optional<std::uint64_t> response_stream::content_length() const noexcept {
 }
 
 std::size_t response_stream::read_by(std::span<std::byte> into, std::optional<io::detail::limit> within) {
-    const std::chrono::nanoseconds standing = exchange_->options().read_timeout;
-    const clock::time_point deadline = within                 ? point(*within)
-                                       : standing.count() > 0 ? detail::deadline_in(standing)
-                                                              : detail::no_deadline;
+    const clock::time_point deadline = detail::deadline_of(within, exchange_->options().read_timeout);
     return detail::told_of(exchange_->asked().method, exchange_->asked().to,
                            [&] { return exchange_->read_some(into, deadline); });
 }
 
 std::string response_stream::read_all_by(std::optional<io::detail::limit> within) {
-    const std::chrono::nanoseconds standing = exchange_->options().total_timeout;
-    const clock::time_point deadline = within                 ? point(*within)
-                                       : standing.count() > 0 ? detail::deadline_in(standing)
-                                                              : detail::no_deadline;
+    const clock::time_point deadline = detail::deadline_of(within, exchange_->options().total_timeout);
     return detail::told_of(exchange_->asked().method, exchange_->asked().to,
                            [&] { return exchange_->read_all(deadline); });
 }

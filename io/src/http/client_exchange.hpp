@@ -1,25 +1,22 @@
 // One request and its response, over one connection.
 //
 // Invariants:
-//   - Only the caller's fiber reads. A body that may not fit the kernel's buffers is sent by a fiber of its own, so that an
-//     answer that comes before the body is sent is seen; that fiber never outlives this.
+//   - Only the caller's fiber reads; what is sent, and by whom, is the upload's.
 //   - The connection goes back to the pool only after the last byte of both, with nothing left over.
 #pragma once
 
 #include <cstddef>
-#include <exception>
 #include <memory>
 #include <span>
 #include <string>
 #include <system_error>
 
 #include <copse/clock.hpp>
-#include <copse/event.hpp>
-#include <copse/fiber.hpp>
 #include <copse/io/http/client.hpp>
 
 #include "http/connection_pool.hpp"
 #include "http/response_parser.hpp"
+#include "http/upload.hpp"
 
 namespace copse::io::http::detail {
 
@@ -31,21 +28,12 @@ public:
                             "the server closed a kept connection without an answer: nobody knows whether it acted") {}
 };
 
-/// What goes out.
-struct outgoing {
-    http::method method;
-    http::url to;
-    std::string head;  // up to the empty line
-    request_body body;
-    bool expect_continue = false;
-};
-
 class client_exchange {
 public:
     client_exchange(connection_pool::lease over, outgoing what, std::shared_ptr<const client_options> with);
     client_exchange(const client_exchange&) = delete;
     client_exchange& operator=(const client_exchange&) = delete;
-    /// Parks:   while the source of the request's body cleans up, if it is still asked.
+    /// Parks:   as upload::stop.
     ~client_exchange();
 
     /// Sends, at least begins to, and receives the head of the response.
@@ -55,22 +43,13 @@ public:
     std::string read_all(clock::time_point deadline);
     /// Reads what little is left, so that the connection can be used again.
     void drain(clock::time_point deadline);
-    void close() noexcept;
+    void close() noexcept { upload_->close(); }
 
-    const outgoing& asked() const noexcept { return asked_; }
+    const outgoing& asked() const noexcept { return upload_->asked(); }
     response_head& head() noexcept { return parser_.head(); }
     const client_options& options() const noexcept { return *with_; }
 
 private:
-    bool is_small() const noexcept;
-    void send_now(clock::time_point deadline);
-    void send_aside();
-    void send_body();
-    void send_known(std::uint64_t all);
-    void send_chunks();
-    std::size_t next_of_source(std::span<std::byte> into);
-    void stop_sending() noexcept;
-
     void read_head(clock::time_point deadline);
     bool receive(clock::time_point deadline);
     std::span<const std::byte> received() const noexcept;
@@ -78,8 +57,7 @@ private:
     [[noreturn]] void fail_lost();
 
     std::shared_ptr<const client_options> with_;
-    outgoing asked_;
-    connection_pool::lease connection_;
+    const std::shared_ptr<upload> upload_;
     response_parser parser_;
 
     std::unique_ptr<std::byte[]> buffer_;
@@ -87,12 +65,6 @@ private:
     std::size_t begin_ = 0;  // of what has been received and not yet parsed
     std::size_t end_ = 0;
     bool heard_ = false;  // a byte of an answer
-
-    any_fiber sender_;
-    event may_send_;  // a 100 came
-    bool sent_ = false;
-    std::exception_ptr unsent_because_;
-    bool source_failed_ = false;  // that is what the caller wants to know
 };
 
 }  // namespace copse::io::http::detail

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "http/base64.hpp"
+#include "http/deadline.hpp"
 #include "http/told_of.hpp"
 
 namespace copse::io::http::detail {
@@ -76,11 +77,8 @@ client_stats client_state::stats() const noexcept {
     return all;
 }
 
-clock::time_point client_state::standing_deadline() const {
-    return with_->total_timeout.count() > 0 ? deadline_in(with_->total_timeout) : no_deadline;
-}
-
-response client_state::request(client_request what, clock::time_point deadline) {
+response client_state::request(client_request what, std::optional<io::detail::limit> within) {
+    const clock::time_point deadline = deadline_of(within, with_->total_timeout);
     const auto e = follow(std::move(what), deadline);
     response made;
     made.body = told_of(e->asked().method, e->asked().to, [&] { return e->read_all(deadline); });
@@ -90,8 +88,8 @@ response client_state::request(client_request what, clock::time_point deadline) 
     return made;
 }
 
-response_stream client_state::open(client_request what, clock::time_point deadline) {
-    return response_stream(follow(std::move(what), deadline));
+response_stream client_state::open(client_request what, std::optional<io::detail::limit> within) {
+    return response_stream(follow(std::move(what), deadline_of(within, with_->total_timeout)));
 }
 
 std::unique_ptr<client_exchange> client_state::follow(client_request what, clock::time_point deadline) {
@@ -138,8 +136,8 @@ std::unique_ptr<client_exchange> client_state::answer(const url& to, const clien
                                                       clock::time_point deadline) {
     try {
         return ask_once(to, what, deadline, false);
-    } catch (const kept_connection_lost&) {
-        if (!what.method.is_idempotent() || what.body.is_stream()) throw;
+    } catch (const kept_connection_lost& lost) {
+        if (!what.method.is_idempotent() || what.body.is_stream()) throw std::system_error(lost.code(), said_by(lost));
     }
     ++stats_.repeated;
     return ask_once(to, what, deadline, true);  // and not over another that was kept as long

@@ -18,12 +18,11 @@ public:
     client_state(const client_state&) = delete;
     client_state& operator=(const client_state&) = delete;
 
-    response request(client_request what, clock::time_point deadline);
-    response_stream open(client_request what, clock::time_point deadline);
+    response request(client_request what, std::optional<io::detail::limit> within);
+    response_stream open(client_request what, std::optional<io::detail::limit> within);
 
     void close_idle() noexcept { pool_->close_kept(); }
     client_stats stats() const noexcept;
-    clock::time_point standing_deadline() const;
 
 private:
     std::unique_ptr<client_exchange> follow(client_request what, clock::time_point deadline);

@@ -13,12 +13,11 @@
 
 #include <copse/error.hpp>
 #include <copse/io/error.hpp>
-#include <copse/io/socket_option.hpp>
 #include <copse/io/wait.hpp>
 #include <copse/sleep.hpp>
-#include <copse/timeout.hpp>
 
-#include "http/secure_default.hpp"
+#include "http/deadline.hpp"
+#include "http/dial.hpp"
 #include "system_calls.hpp"
 
 namespace copse::io::http::detail {
@@ -103,41 +102,12 @@ bool connection_pool::is_alive(const pooled_connection& c) noexcept {
 pooled_connection connection_pool::open(const url& to, clock::time_point deadline) {
     if (with_.connect_timeout.count() > 0) deadline = std::min(deadline, deadline_in(with_.connect_timeout));
     pooled_connection made;
-    socket plain = connect(to, deadline);
+    socket plain = dial(to, with_.connect, deadline);
     made.fd = plain.native_handle();
     made.encrypted = to.scheme() == "https";
-    made.stream = made.encrypted ? secure(std::move(plain), to, deadline) : any_stream(std::move(plain));
+    made.stream =
+        made.encrypted ? secure(std::move(plain), to.host(), with_.secure, deadline) : any_stream(std::move(plain));
     return made;
-}
-
-namespace {
-
-/// Calls what knows nothing of deadlines; its end by the deadline is told as that of other operations.
-template <class F>
-auto by_deadline(clock::time_point deadline, const char* operation, F f) {
-    const timeout limit(std::chrono::nanoseconds(copse::detail::length_until(deadline)));
-    try {
-        return f();
-    } catch (const timeout_expired& e) {
-        if (!limit.threw(e)) throw;
-    }
-    throw timed_out(std::make_error_code(std::errc::timed_out), operation, 0);
-}
-
-}  // namespace
-
-socket connection_pool::connect(const url& to, clock::time_point deadline) const {
-    if (with_.connect) return by_deadline(deadline, "client_options::connect", [&] { return with_.connect(to); });
-    socket made = connect_until(to.host_and_port(), deadline);
-    made.set_option(no_delay(true));  // head and body leave together: there is nothing to wait for
-    return made;
-}
-
-any_stream connection_pool::secure(socket plain, const url& to, clock::time_point deadline) const {
-    return by_deadline(deadline, "TLS handshake", [&]() -> any_stream {
-        return with_.secure ? with_.secure(std::move(plain), to.host())
-                            : secure_by_default(std::move(plain), to.host());
-    });
 }
 
 void connection_pool::keep(origin_map::iterator of, pooled_connection c) noexcept {

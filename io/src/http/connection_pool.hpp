@@ -27,12 +27,6 @@
 
 namespace copse::io::http::detail {
 
-/// Saturates where the clock ends.
-inline clock::time_point deadline_in(std::chrono::nanoseconds length) {
-    return clock::time_point(std::chrono::nanoseconds(io::detail::limit::within(length).deadline()));
-}
-inline constexpr clock::time_point no_deadline = clock::time_point(std::chrono::nanoseconds(copse::detail::never));
-
 struct pooled_connection {
     any_stream stream;
     int fd = -1;             // of the socket below: to look whether the server has gone
@@ -66,7 +60,7 @@ public:
         void give_back() noexcept;
         /// Closes it, and lets the next request in.
         void end() noexcept;
-        /// Lets the next request in. Of a connection that is closed, but not to be ended yet.
+        /// Lets the next request in. Of a connection that is closed, but not to be ended yet: somebody is within.
         void leave() noexcept;
 
     private:
@@ -95,8 +89,6 @@ public:
 
 private:
     pooled_connection open(const url& to, clock::time_point deadline);
-    socket connect(const url& to, clock::time_point deadline) const;
-    any_stream secure(socket plain, const url& to, clock::time_point deadline) const;
 
     static bool is_alive(const pooled_connection& c) noexcept;
     void leave_to_parent() noexcept;

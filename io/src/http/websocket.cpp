@@ -9,11 +9,9 @@
 #include <copse/io/http/server.hpp>
 #include <copse/io/http/url.hpp>
 #include <copse/io/socket.hpp>
-#include <copse/io/socket_option.hpp>
-#include <copse/timeout.hpp>
 
-#include "http/connection_pool.hpp"
-#include "http/secure_default.hpp"
+#include "http/deadline.hpp"
+#include "http/dial.hpp"
 #include "http/told_of.hpp"
 #include "http/utf8.hpp"
 #include "http/websocket_state.hpp"
@@ -23,14 +21,6 @@ namespace copse::io::http {
 namespace {
 
 using detail::websocket_state;
-
-clock::time_point point(io::detail::limit within) {
-    return clock::time_point(std::chrono::nanoseconds(within.deadline()));
-}
-
-clock::time_point point_after(std::chrono::nanoseconds length) {
-    return length.count() > 0 ? detail::deadline_in(length) : detail::no_deadline;
-}
 
 void check(const websocket_options& with) {
     for (const field f : with.headers) {
@@ -47,17 +37,9 @@ void check(const websocket_options& with) {
 }
 
 any_stream connected(const url& to, const websocket_options& with, clock::time_point deadline) {
-    socket plain = connect_until(to.host_and_port(), deadline);
-    plain.set_option(no_delay(true));
+    socket plain = detail::dial(to, {}, deadline);
     if (to.scheme() == "ws") return any_stream(std::move(plain));
-    const timeout limit(std::chrono::nanoseconds(copse::detail::length_until(deadline)));
-    try {
-        return with.secure ? with.secure(std::move(plain), to.host())
-                           : detail::secure_by_default(std::move(plain), to.host());
-    } catch (const timeout_expired& e) {
-        if (!limit.threw(e)) throw;
-    }
-    throw timed_out(std::make_error_code(std::errc::timed_out), "TLS handshake", 0);
+    return detail::secure(std::move(plain), to.host(), with.secure, deadline);
 }
 
 /// Whether the page that a browser shows may connect to what it asks for (HT16).
@@ -145,10 +127,17 @@ void check_goodbye(std::uint16_t code, std::string_view reason) {
 
 }  // namespace
 
-websocket::websocket(std::unique_ptr<websocket_state> state) noexcept : state_(std::move(state)) {}
+websocket::websocket(std::shared_ptr<websocket_state> state) noexcept : state_(std::move(state)) {}
 websocket::websocket(websocket&&) noexcept = default;
-websocket& websocket::operator=(websocket&&) noexcept = default;
-websocket::~websocket() = default;
+websocket& websocket::operator=(websocket&& other) noexcept {
+    websocket taken(std::move(other));
+    state_.swap(taken.state_);
+    return *this;
+}
+// A fiber that sends pongs may hold the state a moment longer, but no connection.
+websocket::~websocket() {
+    if (state_ != nullptr) state_->abort();
+}
 
 websocket websocket::connect_by(std::string_view url, const websocket_options& with,
                                 std::optional<io::detail::limit> within) {
@@ -156,9 +145,9 @@ websocket websocket::connect_by(std::string_view url, const websocket_options& w
     const http::url to = http::url::parse(url);
     if (to.scheme() != "ws" && to.scheme() != "wss")
         throw bad_url("http::websocket knows ws and wss only: " + to.printable());
-    const clock::time_point deadline = within ? point(*within) : point_after(with.handshake_timeout);
+    const clock::time_point deadline = detail::deadline_of(within, with.handshake_timeout);
     return detail::told_of("GET", to, [&] {
-        auto state = std::make_unique<websocket_state>(connected(to, with, deadline), std::string_view(), with);
+        auto state = std::make_shared<websocket_state>(connected(to, with, deadline), std::string_view(), with);
         state->ask(to.authority(), to.target(), deadline);
         return websocket(std::move(state));
     });
@@ -167,7 +156,7 @@ websocket websocket::connect_by(std::string_view url, const websocket_options& w
 websocket websocket::accept(exchange& asked, const websocket_options& with) {
     check(with);
     check_origins(with);
-    auto state = std::make_unique<websocket_state>(any_stream(), std::string_view(), with);
+    auto state = std::make_shared<websocket_state>(any_stream(), std::string_view(), with);
     const bool allowed = is_allowed(asked.request(), with);
     if (!allowed || !has_key(asked.request()) || !state->answer(asked.request())) {
         const int status = allowed ? status_of_refusal(asked.request()) : 403;
@@ -182,23 +171,23 @@ websocket websocket::accept(any_stream over, const request& asked, std::string_v
                             const websocket_options& with) {
     check(with);
     check_origins(with);
-    auto state = std::make_unique<websocket_state>(std::move(over), received_ahead, with);
+    auto state = std::make_shared<websocket_state>(std::move(over), received_ahead, with);
     const bool allowed = is_allowed(asked, with);
     const bool accepted = allowed && has_key(asked) && state->answer(asked);
     const int status = accepted ? 101 : allowed ? status_of_refusal(asked) : 403;
     if (!accepted) state->engine().outbox() = serialised(refusal(status));
-    state->flush(point_after(with.handshake_timeout));
+    state->flush(detail::standing_deadline(with.handshake_timeout));
     if (!accepted) refuse(status);
     return websocket(std::move(state));
 }
 
 std::optional<websocket::message> websocket::receive_by(io::detail::limit within) {
-    return state_->receive(point(within));
+    return state_->receive(detail::deadline_of(within));
 }
 
 void websocket::send_by(std::string_view data, bool as_text, io::detail::limit within) {
     if (as_text && !detail::is_utf8(data)) throw std::invalid_argument("websocket::send_text: the text is not UTF-8");
-    state_->send(data, as_text, point(within));
+    state_->send(data, as_text, detail::deadline_of(within));
 }
 
 void websocket::ping(std::string_view payload) {
@@ -208,7 +197,7 @@ void websocket::ping(std::string_view payload) {
 
 bool websocket::close_by(std::uint16_t code, std::string_view reason, std::optional<io::detail::limit> within) {
     check_goodbye(code, reason);
-    return state_->close(code, reason, within ? point(*within) : point_after(state_->options().close_timeout));
+    return state_->close(code, reason, detail::deadline_of(within, state_->options().close_timeout));
 }
 
 void websocket::abort() noexcept { state_->abort(); }

@@ -9,7 +9,7 @@
 #include <copse/error.hpp>
 #include <copse/io/error.hpp>
 
-#include "http/connection_pool.hpp"
+#include "http/deadline.hpp"
 
 namespace copse::io::http::detail {
 
@@ -68,7 +68,7 @@ void websocket_state::ask(const std::string& host, const std::string& target, cl
 void websocket_state::flush(clock::time_point deadline) {
     std::unique_lock held(sending_, std::defer_lock);
     hold(held, deadline);
-    send_outbox(deadline);
+    send_or_abort(deadline);
 }
 
 void websocket_state::hold(std::unique_lock<mutex>& held, clock::time_point deadline) {
@@ -79,18 +79,22 @@ void websocket_state::hold(std::unique_lock<mutex>& held, clock::time_point dead
 
 /// With `sending_` held.
 void websocket_state::send_outbox(clock::time_point deadline) {
-    while (!engine_.outbox().empty()) {
+    while (!engine_.outbox().empty() && phase_ != phase::closed && !cut_off_) {
         on_the_way_.clear();
         on_the_way_.swap(engine_.outbox());
-        try {
-            const const_buffer all(on_the_way_);
-            stream_.send_all_until(std::span(&all, 1), deadline);
-        } catch (...) {
-            abort();
-            throw;
-        }
+        const const_buffer all(on_the_way_);
+        stream_.send_all_until(std::span(&all, 1), deadline);
     }
     if (on_the_way_.capacity() > most_unsent) on_the_way_ = std::string();
+}
+
+void websocket_state::send_or_abort(clock::time_point deadline) {
+    try {
+        send_outbox(deadline);
+    } catch (...) {
+        abort();
+        throw;
+    }
 }
 
 void websocket_state::fail_closed() const {
@@ -106,7 +110,7 @@ void websocket_state::send(std::string_view data, bool as_text, clock::time_poin
     hold(held, deadline);
     if (phase_ != phase::open) fail_closed();
     engine_.write(data, as_text);
-    send_outbox(deadline);
+    send_or_abort(deadline);
 }
 
 void websocket_state::ping(std::string_view payload) {
@@ -114,7 +118,7 @@ void websocket_state::ping(std::string_view payload) {
     const std::unique_lock held(sending_);
     if (phase_ != phase::open) fail_closed();
     engine_.ping(payload);
-    send_outbox(no_deadline);
+    send_or_abort(no_deadline);
 }
 
 /// What the engine reads from.
@@ -125,19 +129,40 @@ std::size_t websocket_state::read(std::span<std::byte> into) {
         ahead_.erase(0, n);
         return n;
     }
-    send_pongs();
+    if (asking_) {
+        flush(receive_deadline_);  // the request
+    } else {
+        pass_pongs_on();
+    }
     return read_keeping_alive(into);
 }
 
-/// Sent by whoever is sending anyway, if there is somebody.
-void websocket_state::send_pongs() {
+/// They leave with what others send, or alone. The receiver goes on, unless a peer that does not read has asked for too many.
+void websocket_state::pass_pongs_on() {
+    if (cut_off_) engine_.outbox().clear();
     if (engine_.outbox().empty()) return;
-    std::unique_lock held(sending_, std::try_to_lock);
-    if (!held.owns_lock()) {
-        if (engine_.outbox().size() < most_unsent) return;
-        hold(held, receive_deadline_);
+    if (pongs_.empty() || pongs_.ready()) {
+        pongs_ = spawn(spawn_options{.name = "http::websocket, sending pongs"},
+                       [self = shared_from_this()] { self->send_pongs(); });
     }
-    send_outbox(receive_deadline_);
+    if (engine_.outbox().size() >= most_unsent && !pongs_.join_until(receive_deadline_)) {
+        throw timed_out(std::make_error_code(std::errc::timed_out), "websocket, waiting for pongs to be sent", 0);
+    }
+}
+
+/// In the fiber that is there for it.
+void websocket_state::send_pongs() {
+    try {
+        const std::unique_lock held(sending_);
+        send_outbox(no_deadline);
+    } catch (const std::system_error&) {
+        // The receiver will see how the connection ends, after what has come before.
+        cut_off_ = true;
+        if (phase_ == phase::open) phase_ = phase::closing;
+    } catch (...) {
+        abort();
+        throw;
+    }
 }
 
 std::size_t websocket_state::read_keeping_alive(std::span<std::byte> into) {
@@ -163,7 +188,7 @@ std::size_t websocket_state::read_keeping_alive(std::span<std::byte> into) {
         }
         ping_at = after(with_.ping_interval);
         if (phase_ == phase::open) engine_.ping({});
-        send_pongs();
+        pass_pongs_on();
     }
 }
 
@@ -268,7 +293,7 @@ bool websocket_state::close(std::uint16_t code, std::string_view reason, clock::
             phase_ = phase::closing;
             leaving_ = true;
             engine_.say_goodbye(code, reason);
-            send_outbox(deadline);
+            send_or_abort(deadline);
         }
         held.unlock();
         if (receiving_) {

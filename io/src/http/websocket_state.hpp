@@ -1,14 +1,16 @@
 // A websocket's connection: who may send, what a receiver does besides, how it ends.
 //
 // Invariants:
-//   - Whoever sends holds `sending_`, and leaves nothing in the engine's outbox that was there when it began. What the
-//     receiver leaves there meanwhile (pongs) is sent by it too, so that a receiver seldom waits for a sender.
-//   - A send that did not come to its end closes the stream: half a frame cannot be followed by another.
+//   - Whoever sends holds `sending_`, and leaves nothing in the engine's outbox. What the receiver puts there (pongs) is sent
+//     by a fiber of its own if nobody sends: a receiver may be interrupted at each of its waits, and must not leave half a frame.
+//   - A send that did not come to its end closes the stream: half a frame cannot be followed by another. If it was the fiber's
+//     with the pongs, nothing more is sent, but what has come until then can be received.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -17,6 +19,7 @@
 
 #include <copse/clock.hpp>
 #include <copse/event.hpp>
+#include <copse/fiber.hpp>
 #include <copse/io/any_stream.hpp>
 #include <copse/io/http/websocket.hpp>
 #include <copse/mutex.hpp>
@@ -25,7 +28,7 @@
 
 namespace copse::io::http::detail {
 
-class websocket_state final : private websocket_wire {
+class websocket_state final : private websocket_wire, public std::enable_shared_from_this<websocket_state> {
 public:
     websocket_state(any_stream over, std::string_view received_ahead, const websocket_options& with);
     websocket_state(const websocket_state&) = delete;
@@ -55,8 +58,10 @@ private:
 
     std::size_t read(std::span<std::byte> into) override;
     std::size_t read_keeping_alive(std::span<std::byte> into);
+    void pass_pongs_on();
     void send_pongs();
     void send_outbox(clock::time_point deadline);
+    void send_or_abort(clock::time_point deadline);
     void hold(std::unique_lock<mutex>& held, clock::time_point deadline);
 
     std::optional<websocket::message> receive_message();
@@ -81,6 +86,8 @@ private:
 
     mutex sending_;
     std::string on_the_way_;
+    any_fiber pongs_;
+    bool cut_off_ = false;  // within a frame: nothing can follow
     event closed_;
 };
 

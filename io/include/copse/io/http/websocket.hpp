@@ -72,6 +72,9 @@ struct websocket_options {
 /// | closed  | close frames both ways; the peer breaking the protocol, or leaving without a close frame; an error of |
 /// |         | the stream below; a kill or time-out within a message that is sent; abort, the destructor      |
 ///
+/// Pongs are sent by a fiber of its own,which ends with the connection: a receiver that is interrupted leaves no half of one.
+/// It waits for them only when more than 64 KiB have not gone out.
+///
 /// Unless a line says otherwise what waits throws std::system_error of the stream below, timed_out when its time is over,
 /// wrong_thread, and whatever a kill or a timeout scope throws. The thread is that of the stream below.
 class websocket {
@@ -127,8 +130,7 @@ public:
     /// Throws:  error: message_incomplete if the connection ends without a close frame, bad_frame, bad_payload,
     ///          body_too_large, too_slow after `idle_timeout`; concurrent_use. The peer has been told why (1002, 1007, 1009).
     /// After:   a kill or time-out: nothing is lost, the next receive goes on where this stopped; except that with
-    ///          compression it is closed if a message has begun, and likewise if the fiber was just sending a pong. After an
-    ///          error: closed; EBADF from then on.
+    ///          compression it is closed if a message has begun. After an error: closed; EBADF from then on.
     std::optional<message> receive() { return receive_by({}); }
     template <class Rep, class Period>
     std::optional<message> receive_for(std::chrono::duration<Rep, Period> length) {
@@ -198,7 +200,7 @@ public:
     bool is_compressed() const noexcept;
 
 private:
-    explicit websocket(std::unique_ptr<detail::websocket_state> state) noexcept;
+    explicit websocket(std::shared_ptr<detail::websocket_state> state) noexcept;
 
     static std::string_view text_of(std::span<const std::byte> bytes) noexcept {
         return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -209,7 +211,7 @@ private:
     void send_by(std::string_view data, bool as_text, io::detail::limit within);
     bool close_by(std::uint16_t code, std::string_view reason, std::optional<io::detail::limit> within);
 
-    std::unique_ptr<detail::websocket_state> state_;
+    std::shared_ptr<detail::websocket_state> state_;  // shared with the fiber that sends pongs
 };
 
 }  // namespace copse::io::http
