@@ -1,4 +1,5 @@
-// How many connections there are from each IP address.
+// How many connections there are from each address, of which one client can have as many as it likes only if it counts as
+// one: an IPv4 address, or the network of an IPv6 one. This machine itself is not counted.
 #pragma once
 
 #include <array>
@@ -12,7 +13,8 @@
 namespace copse::io::detail {
 
 class address_count {
-    // As IPv6 has it: an IPv4 address is the same whichever kind of socket it came through.
+    // As IPv6 has it: an IPv4 address is the same whichever kind of socket it came through. Ordered, so that no peer can
+    // choose collisions.
     using address = std::array<unsigned char, 16>;
     using counts = std::map<address, std::size_t>;
 
@@ -36,7 +38,7 @@ public:
     /// At most `most` from one; 0: nothing is counted.
     explicit address_count(std::size_t most) noexcept : most_(most) {}
 
-    /// Empty if there are `most` already. What has no IP address is not counted.
+    /// Empty if there are `most` already. Loopback addresses, and what has none, are not counted.
     std::optional<place> enter(const endpoint& peer);
 
 private:

@@ -1,6 +1,8 @@
 #include "http/connection.hpp"
 
+#include <new>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 #include <copse/io/error.hpp>
@@ -16,6 +18,25 @@ namespace {
 bool is_gone(const std::system_error& e) noexcept {
     return e.code() == std::errc::connection_reset || e.code() == std::errc::broken_pipe ||
            e.code() == std::errc::timed_out || e.code() == std::errc::connection_aborted;
+}
+
+std::string text_of_current_exception() {
+    try {
+        throw;
+    } catch (const std::exception& e) {
+        return e.what();
+    } catch (...) {
+        return "an exception that is no std::exception";
+    }
+}
+
+/// What is being handled, by the name of the request.
+std::exception_ptr failure_of(const request& asked) noexcept {
+    try {
+        return std::make_exception_ptr(handler_failure(asked, text_of_current_exception()));
+    } catch (const std::bad_alloc&) {
+        return std::current_exception();
+    }
 }
 
 response refusal(int status) {
@@ -142,21 +163,23 @@ connection::outcome connection::call_handler() {
         conclude(x);
         return {};
     } catch (const error& e) {
-        if (!is_of_client(e)) return failure();
-        ++core_.stats().bad_requests;
+        if (!is_of_client(e)) return failure(500);
+        if (!given_away_) ++core_.stats().bad_requests;  // afterwards it is no request that is bad
         return {.status = status_of(static_cast<errc>(e.code().value())), .error = {}, .over = true};
     } catch (const greenlet_exit&) {
         if (!given_away_ && turn_->answer.would_seem_whole()) wire_.abort();
         throw;
     } catch (const std::system_error& e) {
         if (is_gone(e) && is_of_client(e)) return {.status = 0, .error = {}, .over = true};
-        return failure();
+        return failure(500);
     } catch (...) {
-        return failure();
+        return failure(500);
     }
 }
 
-connection::outcome connection::failure() { return {.status = 500, .error = std::current_exception(), .over = true}; }
+connection::outcome connection::failure(int status) const {
+    return {.status = status, .error = failure_of(turn_->request), .over = true};
+}
 
 // Not of a client or a file of the handler's own, whose errors look the same.
 bool connection::is_of_client(const std::system_error& e) const noexcept {
@@ -172,7 +195,7 @@ connection::outcome connection::call_in_time(exchange& x) {
         return {};
     } catch (const timeout_expired& e) {
         if (!limit.threw(e)) throw;
-        return {.status = 503, .error = std::current_exception(), .over = true};
+        return failure(503);
     }
 }
 

@@ -10,31 +10,23 @@
 
 namespace copse::io::http {
 
+namespace {
+
+constexpr std::size_t shown_of_target = 200;
+
+std::string name_of(const request& r) {
+    const std::string name = r.method.text() + " " + r.target.substr(0, shown_of_target);
+    return r.target.size() > shown_of_target ? name + "..." : name;
+}
+
+}  // namespace
+
+handler_failure::handler_failure(const http::request& of, const std::string& why)
+    : std::runtime_error(name_of(of) + ": " + why) {}
+
+handler_failure::~handler_failure() = default;
+
 namespace detail {
-
-/// Counts a connection, in all and of its address.
-class server_core::visit {
-public:
-    visit(server_core& core, const endpoint& peer) : core_(core) {
-        ++core_.stats_.accepted;
-        if (core_.options_.max_per_address == 0 || peer.family() == AF_UNIX) return;
-        place_ = core_.by_address_.try_emplace(peer.address()).first;
-        ++place_->second;
-    }
-    visit(const visit&) = delete;
-    visit& operator=(const visit&) = delete;
-    ~visit() {
-        if (place_ != core_.by_address_.end() && --place_->second == 0) core_.by_address_.erase(place_);
-    }
-
-    bool is_one_too_many() const noexcept {
-        return place_ != core_.by_address_.end() && place_->second > core_.options_.max_per_address;
-    }
-
-private:
-    server_core& core_;
-    std::map<std::string, std::size_t>::iterator place_ = core_.by_address_.end();
-};
 
 server_core::server_core(server_options options, handler h) : options_(std::move(options)), handle_(std::move(h)) {
     const limits& l = options_.limits;
@@ -43,11 +35,6 @@ server_core::server_core(server_options options, handler h) : options_(std::move
 }
 
 void server_core::serve(socket& s, const endpoint& peer) {
-    const visit counted(*this, peer);
-    if (counted.is_one_too_many()) {
-        ++stats_.refused;
-        return;
-    }
     if (options_.no_delay && peer.family() != AF_UNIX) s.set_option(no_delay(true));
     connection(*this, std::move(s), peer).serve();
 }
@@ -72,7 +59,10 @@ server::server(socket listener, detail::handler h, const server_options& with, m
       taker_(std::make_unique<stream_server>(
           std::move(listener), [core = core_](socket& s, const endpoint& peer) { core->serve(s, peer); },
           stream_server_options{
-              .name = with.name, .max_connections = with.max_connections, .stack_size = with.stack_size})) {}
+              .name = with.name,
+              .max_connections = with.max_connections,
+              .max_per_address = with.max_per_address,
+              .stack_size = with.stack_size})) {}
 
 server::~server() { stop(); }
 
@@ -97,7 +87,8 @@ bool server::is_serving() const noexcept { return taker_->is_serving(); }
 server_stats server::stats() const noexcept {
     server_stats all = core_->stats();
     const stream_server_stats taken = taker_->stats();
-    all.refused += taken.refused;
+    all.accepted = taken.accepted;
+    all.refused = taken.refused + taken.over_limit;
     all.connections = taken.connections;
     all.idle = core_->idle();
     return all;

@@ -4,8 +4,6 @@
 #include <cstddef>
 #include <exception>
 #include <list>
-#include <map>
-#include <string>
 
 #include <copse/io/http/server.hpp>
 
@@ -56,15 +54,11 @@ public:
     static void tell(std::exception_ptr error) noexcept;
 
 private:
-    class visit;
-
     const server_options options_;
     const handler handle_;
     server_stats stats_;
     turn_pool turns_{options_};
     std::list<connection*> idle_;
-    std::map<std::string, std::size_t>
-        by_address_;  // connections of each; ordered, so that no peer can choose collisions
     bool draining_ = false;
 };
 

@@ -19,13 +19,13 @@
 namespace copse::io {
 
 struct stream_server_options {
-    std::string name = "server";      ///< of its fibers, for messages
-    std::size_t max_connections = 0;  ///< at most so many handlers at a time; 0: no limit. More clients wait in the
-                                      ///< kernel's backlog
-    std::size_t max_per_address = 0;  ///< at most so many connections from one IP address at a time; 0: no limit. Those
-                                      ///< beyond are closed at once. Unix names have no address and are not counted
-    std::size_t stack_size = 0;       ///< of each handler; 0: `default_stack_size`
-    unsigned max_accept = 100;        ///< connections taken in a row before others have their turn
+    std::string name = "server";           ///< of its fibers, for messages
+    std::size_t max_connections = 10'000;  ///< at most so many handlers at a time; 0: no limit. More clients wait in the
+                                           ///< kernel's backlog
+    std::size_t max_per_address = 256;     ///< at most so many connections from one address at a time; 0: no limit. Those
+                                           ///< beyond are closed at once
+    std::size_t stack_size = 0;            ///< of each handler; 0: `default_stack_size`
+    unsigned max_accept = 100;             ///< connections taken in a row before others have their turn
     std::chrono::nanoseconds min_delay =
         std::chrono::milliseconds(10);                             ///< the first pause after an accept that failed
     std::chrono::nanoseconds max_delay = std::chrono::seconds(1);  ///< each pause is twice the one before, up to this
@@ -79,6 +79,9 @@ auto adapt_handler(F f) {
 /// asks, is a failure. A handler is shared by all connections: what it captures must bear that.
 ///
 /// - At `max_connections` no more are taken until a handler ends.
+/// - An address, for `max_per_address`, is what one client can have all of: an IPv4 address, also one that came through an
+///   IPv6 socket, or the first 64 bits of another IPv6 address. This machine itself (127.0.0.0/8, ::1, Unix sockets) is never
+///   counted: it is proxies, tools and tests that come from there, many clients behind one address.
 /// - An accept that fails is followed by a pause, 10 ms doubling to 1 s, and is told to the error handler, at most once a
 ///   second. When the process has no descriptor left, the clients that wait are refused with a reset, `max_accept` of them a
 ///   pause, for which one descriptor is kept in reserve.

@@ -5,10 +5,12 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -56,12 +58,13 @@ struct server_options {
     std::chrono::nanoseconds write_pause =
         std::chrono::seconds(30);  ///< without the client taking a byte; noticed within twice that
     std::chrono::nanoseconds keep_alive = std::chrono::seconds(60);  ///< between requests
-    /// How long the handler may take, its reading and writing included. 503 if it has answered nothing by then.
+    /// How long the handler may take, its reading and writing included. 503 if it has answered nothing by then, a cut
+    /// answer otherwise; it is a failure in both cases, and told.
     std::chrono::nanoseconds handler{0};
 
     std::size_t requests_per_connection = 1000;  ///< 0: no limit
     std::size_t max_connections = 10'000;        ///< more wait in the backlog; 0: no limit
-    std::size_t max_per_address = 256;           ///< more are closed at once; 0: no limit. Not for Unix sockets
+    std::size_t max_per_address = 256;           ///< more are closed at once; 0: no limit. Whose are one: stream_server
     std::uint64_t unread_body = std::uint64_t{256} << 10;  ///< bytes that are read and dropped to keep a connection
     std::size_t stack_size = 0;                            ///< of each connection's fiber; 0: `default_stack_size`
 
@@ -79,14 +82,27 @@ struct server_options {
 
 /// What a server has done so far.
 struct server_stats {
-    std::uint64_t accepted = 0;           ///< connections
+    std::uint64_t accepted = 0;           ///< connections that were not refused
     std::uint64_t refused = 0;            ///< closed at once: too many from one address, or no descriptor was free
     std::uint64_t failed_handshakes = 0;  ///< of `server_options::secure`
     std::uint64_t requests = 0;           ///< whose head was read and found good
-    std::uint64_t bad_requests = 0;       ///< answered by the server itself with a 4xx, 501 or 505
-    std::uint64_t failures = 0;           ///< handlers that threw
+    std::uint64_t bad_requests = 0;       ///< that broke HTTP or a limit: answered with a 4xx, 501 or 505 if anybody listens
+    std::uint64_t failures = 0;           ///< handlers that threw, ran into `server_options::handler`, or did not answer
     std::size_t connections = 0;          ///< now
     std::size_t idle = 0;                 ///< of these, between requests
+};
+
+/// What the hub's error handler is told when a handler fails. The text names the request, and says why:
+///
+///     GET /report?year=2024: no such table
+///
+/// What was thrown is nested in it: `std::rethrow_if_nested`, or `rethrow_nested()`. A target is printed ASCII, whatever the
+/// client has sent; of a long one the first 200 bytes are shown.
+class handler_failure : public std::runtime_error, public std::nested_exception {
+public:
+    /// Of the exception that is being handled.
+    handler_failure(const http::request& of, const std::string& why);
+    ~handler_failure() override;
 };
 
 /// A request and its answer, as a handler sees them. Lives as long as the handler runs, and is used by its fiber alone.
@@ -269,9 +285,10 @@ handler handler_of(F f) {
 /// A handler takes a `const request&`, with its body read, and returns a `response`; or it takes an `exchange&`, for
 /// bodies that are read or written in pieces. It is shared by all connections: what it captures must bear that.
 ///
-/// - What a handler throws is answered with 500, or cuts off an answer that was begun, and goes to the hub's error handler.
-///   A handler that returns without an answer is answered for in the same way. Errors of this connection, such as that the
-///   client is gone, are everyday life; those of a handler's own upstream, and reads over its own limits, are failures.
+/// - What a handler throws is answered with 500, or cuts off an answer that was begun, and goes to the hub's error handler
+///   as a `handler_failure`. A handler that returns without an answer is answered for in the same way. Errors of this
+///   connection, such as that the client is gone, are everyday life; those of a handler's own upstream, and reads over its own
+///   limits, are failures.
 /// - What is no HTTP, or leaves in doubt where a request ends, is answered (400, 413, 414, 417, 431, 501, 505) and the
 ///   connection is closed: nothing that follows is taken for a request. `Upgrade: h2c` is refused with 505.
 /// - A killed handler's connection is closed without an answer.
