@@ -3,6 +3,7 @@
 #include <chrono>
 #include <exception>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <copse/detail/wait.hpp>
@@ -101,8 +102,12 @@ private:
 
 socket detail::connect_by(std::string_view there, limit within) {
     copse::detail::attend();  // where nobody can wait, nobody could wait for the end of attempts either
-    within.deadline();
-    const std::vector<endpoint> all = interleaved(find_endpoints(there, within));
+    within.deadline();        // one for the lookup and the connection
+    return connect_to_one_of(find_endpoints(there, within), within);
+}
+
+socket detail::connect_to_one_of(std::vector<endpoint> all, limit within) {
+    all = interleaved(std::move(all));
     if (all.size() == 1) return connect_by(all.front(), within);
     race addresses(within);
     for (const endpoint& one : all) {

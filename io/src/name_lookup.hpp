@@ -7,6 +7,7 @@
 
 #include <copse/io/detail/limit.hpp>
 #include <copse/io/endpoint.hpp>
+#include <copse/io/socket.hpp>
 
 namespace copse::io::detail {
 
@@ -19,5 +20,10 @@ struct resolver_access {
 /// Parks:   for a name that is not known here.
 /// Throws: std::invalid_argument for the text; std::system_error of name_category(); timed_out.
 std::vector<endpoint> find_endpoints(std::string_view text, limit within);
+
+/// The first of them that is connected: they race, each with a head start (RFC 8305).
+/// Parks:   until then.
+/// Throws:  as `connect` of a text; `all` must not be empty.
+socket connect_to_one_of(std::vector<endpoint> all, limit within);
 
 }  // namespace copse::io::detail

@@ -4,9 +4,12 @@
 
 #include <copse/io/http/client.hpp>
 
+#include <cerrno>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 using namespace std::chrono_literals;
 using namespace copse_test;
@@ -36,23 +39,53 @@ script::play redirecting(script*& self, std::string status, std::function<std::s
 TEST_F(IoHttpClient, Fault_HT14_FollowsRedirectsToALimit) {
     script* self = nullptr;
     script server(redirecting(self, "302 Found",
-                              [](std::size_t n) { return n < 10 ? "next?" + std::to_string(n) : std::string(); }));
+                              [](std::size_t n) { return n < 5 ? "next?" + std::to_string(n) : std::string(); }));
     self = &server;
     http::client client;
     auto r = client.open({.url = server.url("/a/b")});
     EXPECT_EQ(r.read_all(), "arrived");
-    EXPECT_EQ(r.url().target(), "/a/next?9");
-    EXPECT_EQ(server.heard.size(), 11U);
+    EXPECT_EQ(r.url().target(), "/a/next?4");
+    EXPECT_EQ(server.heard.size(), 6U);
     EXPECT_EQ(server.connections, 1U) << "the bodies of redirects are read, so that the connection serves again";
-    EXPECT_EQ(client.stats().redirects, 10U);
+    EXPECT_EQ(client.stats().redirects, 5U);
 
     script loop(redirecting(self, "302 Found", [](std::size_t) { return std::string("/"); }));
     self = &loop;
-    EXPECT_EQ(text_of([&] { client.get(loop.url()); }), "GET " + loop.url() + ": after 10: too many redirects");
-    EXPECT_EQ(loop.heard.size(), 11U);
+    EXPECT_EQ(text_of([&] { client.get(loop.url()); }), "GET " + loop.url() + ": after 5: too many redirects");
+    EXPECT_EQ(loop.heard.size(), 6U);
 
     http::client still({.max_redirects = 0});
     EXPECT_EQ(still.get(loop.url()).status, 302);
+}
+
+/// A name, or a redirect, that leads to where strangers must not send us.
+TEST_F(IoHttpClient, Fault_DN09_AddressesMayBeRefused) {
+    std::vector<std::string> asked;
+    http::client guarded({.allow_address = [&](const io::endpoint& e) {
+        asked.push_back(e.address());
+        return e.is_global();
+    }});
+    script inside([](scripted_connection& c) { c.answer("secret"); });
+    const std::string port = inside.url().substr(inside.url().rfind(':'));
+    EXPECT_EQ(text_of([&] { guarded.get("http://localhost" + port); }),
+              "GET http://localhost" + port + ": connect to localhost" + port.substr(0, port.size() - 1) +
+                  ", none of whose addresses client_options::allow_address allows: " + std::strerror(EACCES));
+    EXPECT_EQ(asked, (std::vector<std::string>{"127.0.0.1", "::1"}));
+    EXPECT_EQ(error_of([&] { guarded.get("http://[::ffff:127.0.0.1]" + port); }), std::errc::permission_denied);
+    EXPECT_EQ(error_of([&] { guarded.get("http://169.254.169.254/"); }), std::errc::permission_denied);
+    EXPECT_EQ(inside.connections, 0U);
+
+    http::client others({.allow_address = [](const io::endpoint& e) { return e.family() == AF_INET; }});
+    EXPECT_EQ(others.get("http://localhost" + port).body, "secret");
+
+    script outside([&](scripted_connection& c) {
+        c.read_request();
+        c.answer("", "Location: http://127.0.0.1" + port + "\r\n", "302 Found");
+    });
+    const std::uint16_t out = io::endpoint::parse(outside.address()).port();
+    http::client halfway({.allow_address = [out](const io::endpoint& e) { return e.port() == out; }});
+    EXPECT_EQ(error_of([&] { halfway.get(outside.url()); }), std::errc::permission_denied);
+    EXPECT_EQ(inside.connections, 1U);
 }
 
 TEST_F(IoHttpClient, RedirectsRewriteAsTheRfcSays) {

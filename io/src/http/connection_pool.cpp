@@ -102,7 +102,7 @@ bool connection_pool::is_alive(const pooled_connection& c) noexcept {
 pooled_connection connection_pool::open(const url& to, clock::time_point deadline) {
     if (with_.connect_timeout.count() > 0) deadline = std::min(deadline, deadline_in(with_.connect_timeout));
     pooled_connection made;
-    socket plain = dial(to, with_.connect, deadline);
+    socket plain = dial(to, with_.connect, with_.allow_address, deadline);
     made.fd = plain.native_handle();
     made.encrypted = to.scheme() == "https";
     made.stream =

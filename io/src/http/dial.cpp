@@ -1,14 +1,18 @@
 #include "http/dial.hpp"
 
+#include <cerrno>
 #include <chrono>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <copse/io/error.hpp>
 #include <copse/io/socket_option.hpp>
 #include <copse/timeout.hpp>
 
+#include "failure.hpp"
 #include "http/secure_default.hpp"
+#include "name_lookup.hpp"
 
 namespace copse::io::http::detail {
 
@@ -26,11 +30,23 @@ auto by_deadline(clock::time_point deadline, const char* operation, F f) {
     throw timed_out(std::make_error_code(std::errc::timed_out), operation, 0);
 }
 
+/// What is looked at is what is connected to: a second lookup could say something else.
+socket connect_to_allowed(const std::string& there, const address_filter& allowed, clock::time_point deadline) {
+    const auto within = io::detail::limit::until(deadline);
+    std::vector<endpoint> all = io::detail::find_endpoints(there, within);
+    std::erase_if(all, [&](const endpoint& e) { return !allowed(e); });
+    if (all.empty())
+        io::detail::fail(EACCES,
+                         "connect to " + there + ", none of whose addresses client_options::allow_address allows");
+    return io::detail::connect_to_one_of(std::move(all), within);
+}
+
 }  // namespace
 
-socket dial(const url& to, const socket_maker& own, clock::time_point deadline) {
+socket dial(const url& to, const socket_maker& own, const address_filter& allowed, clock::time_point deadline) {
     if (own) return by_deadline(deadline, "client_options::connect", [&] { return own(to); });
-    socket made = connect_until(to.host_and_port(), deadline);
+    const std::string there = to.host_and_port();
+    socket made = allowed ? connect_to_allowed(there, allowed, deadline) : connect_until(there, deadline);
     made.set_option(no_delay(true));  // head and body leave together: there is nothing to wait for
     return made;
 }

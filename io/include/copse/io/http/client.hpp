@@ -15,6 +15,7 @@
 #include <copse/clock.hpp>
 #include <copse/io/any_stream.hpp>
 #include <copse/io/detail/limit.hpp>
+#include <copse/io/endpoint.hpp>
 #include <copse/io/http/error.hpp>
 #include <copse/io/http/fields.hpp>
 #include <copse/io/http/message.hpp>
@@ -82,7 +83,7 @@ struct client_options {
     /// Of each read_some of a response_stream without `_for` or `_until`. 0: none.
     std::chrono::nanoseconds read_timeout = std::chrono::seconds(30);
     /// Followed at most; one more is errc::too_many_redirects. 0: a redirect is given to the caller as it is.
-    unsigned max_redirects = 10;
+    unsigned max_redirects = 5;
     /// Follow a redirect from https to http. Otherwise that is errc::bad_response.
     bool allow_downgrade = false;
     /// Open at once to one origin (scheme, host, port); more requests wait for a place, first come, first served.
@@ -95,8 +96,12 @@ struct client_options {
     limits accepted{.header_block = 64 * 1024, .body = std::uint64_t{64} << 20};
     /// Empty: no such header is sent.
     std::string user_agent = "copse";
+    /// Asked about each address before it is connected to: what it refuses is passed over, and if nothing is left that is
+    /// EACCES. For who fetches what strangers name: with `&io::endpoint::is_global` no name and no redirect leads into one's
+    /// own network, whatever it resolves to. Not asked by `connect`.
+    std::function<bool(const endpoint&)> allow_address{};
     /// Makes each new connection, within `connect_timeout`. Empty: `io::connect(to.host_and_port())` with no_delay. Here go
-    /// Unix sockets, proxies, and lists of addresses that are not for everybody.
+    /// Unix sockets and proxies.
     std::function<socket(const url& to)> connect{};
     /// Puts TLS over it, and makes sure that it is `host` (a name, or an address without brackets). Empty: a tls_stream that
     /// trusts the authorities of the system, if copse is built with TLS.
