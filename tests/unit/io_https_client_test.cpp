@@ -60,16 +60,19 @@ http::client_options trusting(const io::tls_context& context) {
 
 // What waits in the socket of a kept connection may be a ticket, or the server's goodbye.
 TEST_F(IoHttpsClient, Fault_HT17_AClosedConnectionIsNotReused) {
+    copse::event answered;
     copse::event closed;
     https_script server([&](secured_connection& c) {
         recv_text(c.stream);
         c.stream.send_all(answer);
         if (c.number != 0) return;
+        answered.wait();
         c.stream.close();
         closed.set();
     });
     http::client client(trusting(common_client_context()));
     EXPECT_EQ(client.get(server.url()).body, "ok");
+    answered.set();
     closed.wait();
     EXPECT_EQ(client.post(server.url(), "x", "text/plain").body, "ok");
     EXPECT_EQ(client.stats().reused, 0U);
