@@ -125,6 +125,9 @@ class response_stream {
 public:
     response_stream(response_stream&&) noexcept;
     response_stream& operator=(response_stream&&) noexcept;
+    /// As close.
+    /// Parks:   while the source of the request's body cleans up, if it is still asked. In the hub, and in that source, it is
+    ///          left to end by itself.
     ~response_stream();
 
     int status() const noexcept;
