@@ -57,9 +57,22 @@ inline constexpr std::string_view handshake =
     "GET /chat HTTP/1.1\r\nHost: example.org\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
 
+/// The same as a server has read it.
+inline copse::io::http::request asked_for_upgrade() {
+    copse::io::http::request asked{.target = "/chat"};
+    asked.headers = {{"Host", "example.org"},
+                     {"Upgrade", "websocket"},
+                     {"Connection", "Upgrade"},
+                     {"Sec-WebSocket-Version", "13"},
+                     {"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}};
+    return asked;
+}
+
 /// A client of ours' that speaks bytes.
 class raw_client {
 public:
+    /// Of a server that has answered already.
+    explicit raw_client(copse::io::socket over) : c_(std::move(over), 0) { answer = c_.read_to("\r\n\r\n"); }
     raw_client(const copse::io::endpoint& server, std::string_view more = {}) : c_(copse::io::connect(server), 0) {
         c_.say(std::string(handshake) + std::string(more) + "\r\n");
         answer = c_.read_to("\r\n\r\n");

@@ -1,6 +1,7 @@
 // The HTTP client: bodies that it sends, while an answer may come.
 
 #include "at_end.hpp"
+#include "event_log.hpp"
 #include "io_http_script.hpp"
 
 #include <copse/io/http/client.hpp>
@@ -9,6 +10,7 @@
 #include <array>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -193,6 +195,82 @@ TEST_F(IoHttpClient, AKillAtEachWaitLeavesNothing) {
     copse::sleep(5ms);  // it waits for the other half
     reader.kill();
     EXPECT_EQ(client.stats().idle, 0U);
+}
+
+/// Answers before the body is there, but not wholly.
+void answer_early(scripted_connection& c) {
+    c.read_to("\r\n\r\n");
+    c.say("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc");
+    c.read_to_end();
+}
+
+// Where nothing may park, the fiber that sends is left to itself.
+TEST_F(IoHttpClient, AStreamMayEndInTheHubWhileABodyIsSent) {
+    script server(answer_early);
+    http::client client({.max_connections_per_origin = 1});
+    event_log order;
+    copse::event never;
+    copse::event gone;
+    const auto waiting = [&](std::span<std::byte>) -> std::size_t {
+        const at_end cleaned([&] {
+            order("cleaned");
+            gone.set();
+        });
+        never.wait();
+        return 0;
+    };
+    auto r = std::make_shared<http::response_stream>(
+        client.open({.method = "POST", .url = server.url(), .body = http::request_body::stream(waiting)}));
+    copse::hub::current().post([&order, r = std::move(r)]() mutable {
+        r.reset();
+        order("ended");
+    });
+    gone.wait();
+    EXPECT_EQ(order.text(), "ended cleaned");
+    EXPECT_EQ(client.open({.url = server.url()}).status(), 200) << "its place is free";
+}
+
+TEST_F(IoHttpClient, AStreamMayEndInTheSourceOfItsBody) {
+    script server(answer_early);
+    http::client client({.max_connections_per_origin = 1});
+    std::optional<http::response_stream> r;
+    event_log order;
+    copse::event opened;
+    const auto ending = [&](std::span<std::byte>) -> std::size_t {
+        opened.wait();
+        r.reset();
+        order("ended");
+        return 1;
+    };
+    r = client.open({.method = "POST", .url = server.url(), .body = http::request_body::stream(ending)});
+    opened.set();
+    copse::yield();
+    copse::yield();
+    EXPECT_EQ(order.text(), "ended") << "it is not asked again";
+    EXPECT_EQ(client.open({.url = server.url()}).status(), 200) << "its place is free";
+}
+
+TEST_F(IoHttpClient, ASourceMayReadTheAnswerToItsEnd) {
+    script server([](scripted_connection& c) {
+        c.read_to("\r\n\r\n");
+        c.answer("abc");
+        c.read_to_end();
+    });
+    http::client client;
+    std::optional<http::response_stream> r;
+    std::string answer;
+    copse::event opened;
+    const auto reading = [&](std::span<std::byte>) -> std::size_t {
+        opened.wait();
+        answer = r->read_all();
+        return 0;
+    };
+    r = client.open({.method = "POST", .url = server.url(), .body = http::request_body::stream(reading)});
+    opened.set();
+    copse::yield();
+    copse::yield();
+    EXPECT_EQ(answer, "abc");
+    EXPECT_EQ(client.stats().idle, 0U) << "half a request is not followed by another";
 }
 
 }  // namespace

@@ -5,9 +5,11 @@
 #include <copse/io/http/client.hpp>
 #include <copse/virtual_time.hpp>
 
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <thread>
 
 using namespace std::chrono_literals;
@@ -187,6 +189,36 @@ TEST_F(IoHttpClient, ManyAtOnceOfManySizes) {
     all.join();
     EXPECT_EQ(right, 100);
     EXPECT_LE(server.connections, 8U);
+}
+
+/// What a caller's own function throws.
+struct own_error : std::system_error {
+    own_error() : std::system_error(std::make_error_code(std::errc::not_supported), "own") {}
+};
+
+TEST_F(IoHttpClient, ErrorsKeepTheirType) {
+    std::function<void()> fail;
+    http::client client({.connect = [&](const http::url&) -> io::socket {
+        fail();
+        return {};
+    }});
+    const auto code = std::make_error_code(std::errc::connection_reset);
+    const auto ask = [&] { client.get("http://a.example/b"); };
+    fail = [&] { throw io::transfer_error(code, "send", 7); };
+    try {
+        ask();
+        ADD_FAILURE();
+    } catch (const io::transfer_error& e) {
+        EXPECT_EQ(e.transferred(), 7U);
+        EXPECT_EQ(std::string_view(e.what()), "GET http://a.example/b: send: " + code.message());
+    }
+    fail = [&] { throw io::timed_out(std::make_error_code(std::errc::timed_out), "send", 7); };
+    EXPECT_THROW(ask(), io::timed_out);
+    EXPECT_TRUE(text_of(ask).starts_with("GET http://a.example/b: send: "));
+    fail = [&] { throw http::error(http::errc::bad_field, "x"); };
+    EXPECT_THROW(ask(), http::error);
+    fail = [] { throw own_error(); };
+    EXPECT_THROW(ask(), own_error) << "which nobody else can make";
 }
 
 }  // namespace

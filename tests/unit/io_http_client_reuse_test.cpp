@@ -2,13 +2,20 @@
 
 #include "event_log.hpp"
 #include "io_http_script.hpp"
+#include "sanitizer.hpp"
 
 #include <copse/io/http/client.hpp>
 #include <copse/virtual_time.hpp>
 
 #include <array>
+#include <atomic>
+#include <memory>
 #include <optional>
 #include <string>
+#include <thread>
+
+#include <sys/wait.h>
+#include <unistd.h>
 
 using namespace std::chrono_literals;
 using namespace copse_test;
@@ -229,6 +236,60 @@ TEST_F(IoHttpClient, WhatFollowsAnAnswerEndsTheConnection) {
     copse::sleep(1ms);
     EXPECT_EQ(client.get(later.url()).body, "ok");
     EXPECT_EQ(later.connections, 2U);
+}
+
+TEST_F(IoHttpClient, AStreamThatIsClosedFreesItsPlace) {
+    script server([](scripted_connection& c) {
+        if (c.number != 0) return ok(c);
+        c.read_request();
+        c.say("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc");
+        c.read_to_end();
+    });
+    http::client client({.max_connections_per_origin = 1});
+    auto r = client.open({.url = server.url()});
+    r.close();
+    const copse::virtual_time time;
+    EXPECT_EQ(client.get_for(server.url(), 1s).body, "ok") << "although the stream still lives";
+}
+
+TEST_F(IoHttpClient, AChildLeavesWhatIsKeptToItsParent) {
+    if (thread_sanitized) GTEST_SKIP() << "ThreadSanitizer takes the child's greenlets for the parent's";
+    script server(ok);
+    http::client client;
+    EXPECT_EQ(client.get(server.url()).body, "ok");
+    const pid_t child = ::fork();
+    if (child == 0) {
+        const bool fine = client.get(server.url()).body == "ok" && client.stats().reused == 0;
+        ::_exit(fine ? 0 : 1);
+    }
+    int status = -1;
+    while (::waitpid(child, &status, WNOHANG) == 0) copse::sleep(1ms);  // the server is a fiber here
+    EXPECT_EQ(status, 0);
+    EXPECT_EQ(client.get(server.url()).body, "ok");
+    EXPECT_EQ(client.stats().reused, 1U);
+    EXPECT_EQ(server.connections, 2U);
+}
+
+// As one that is static: its hub, and the fiber that closes what was kept too long, are gone by then.
+TEST_F(IoHttpClient, MayEndAfterItsHub) {
+    script server(ok);
+    std::atomic<bool> over = false;
+    std::thread user([&, url = server.url()] {
+        static thread_local std::optional<http::client> late;
+        late.emplace();  // before the hub of this thread, so that it ends after it
+        EXPECT_EQ(late->get(url).body, "ok");
+        EXPECT_EQ(late->stats().idle, 1U);
+        over = true;
+    });
+    while (!over) copse::sleep(1ms);
+    user.join();
+}
+
+TEST_F(IoHttpClient, MayEndOnAnotherThread) {
+    script server(ok);
+    auto client = std::make_unique<http::client>();
+    EXPECT_EQ(client->get(server.url()).body, "ok");
+    std::thread([&] { client.reset(); }).join();
 }
 
 }  // namespace

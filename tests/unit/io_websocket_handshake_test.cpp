@@ -109,18 +109,12 @@ TEST_F(IoWebsocket, HeadersGoBothWays) {
 
 TEST_F(IoWebsocket, OverAStreamOfOnesOwn) {
     auto [a, b] = io::socketpair();
-    http::request asked{.target = "/chat"};
-    asked.headers = {{"Host", "h"},
-                     {"Upgrade", "websocket"},
-                     {"Connection", "Upgrade"},
-                     {"Sec-WebSocket-Version", "13"},
-                     {"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}};
-    auto w = websocket::accept(std::move(a), asked, frame(fin | text, "ahead", true));
+    auto w = websocket::accept(std::move(a), asked_for_upgrade(), frame(fin | text, "ahead", true));
     EXPECT_EQ(w.receive()->data, "ahead");
     w.send_text("x");
-    scripted_connection peer(std::move(b), 0);
-    EXPECT_NE(peer.read_to("\r\n\r\n").find("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), std::string::npos);
-    EXPECT_EQ(peer.read_exactly(3), frame(fin | text, "x", false));
+    raw_client peer(std::move(b));
+    EXPECT_NE(peer.answer.find("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), std::string::npos);
+    EXPECT_EQ(peer.hear(3), frame(fin | text, "x", false));
 }
 
 /// A server that says this instead of a handshake's answer.
@@ -183,6 +177,22 @@ TEST_F(IoWebsocket, OverASecuredStream) {
     w.send_text("a");
     EXPECT_EQ(w.receive()->data, "a");
     EXPECT_EQ(asked, "127.0.0.1");
+}
+
+TEST_F(IoWebsocket, NothingIsPingedBeforeTheHandshakeIsAnswered) {
+    const copse::virtual_time time;
+    copse::event over;
+    script slow([&](scripted_connection& c) {
+        c.read_to("\r\n\r\n");
+        copse::sleep(1s);
+        c.socket.shutdown(io::shut::write);
+        slow.heard.push_back(c.read_to_end());
+        over.set();
+    });
+    EXPECT_EQ(code_of([&] { websocket::connect("ws://" + slow.address(), {.ping_interval = 100ms}); }),
+              http::errc::upgrade_refused);
+    over.wait();
+    EXPECT_EQ(slow.heard.at(0), "") << "it is not a WebSocket yet";
 }
 
 }  // namespace

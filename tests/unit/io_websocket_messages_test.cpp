@@ -2,6 +2,7 @@
 
 #include "event_log.hpp"
 #include "io_websocket_peers.hpp"
+#include "scripted_stream.hpp"
 
 #include <copse/io/http/server.hpp>
 #include <copse/io/http/websocket.hpp>
@@ -11,6 +12,10 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <exception>
+#include <optional>
+#include <system_error>
 
 using namespace std::chrono_literals;
 using namespace copse_test;
@@ -261,6 +266,83 @@ TEST_F(IoWebsocket, KeepsAlive) {
     EXPECT_EQ(client.hear_to_end(), frame(fin | ping, "", false) + frame(fin | ping, "", false) +
                                         frame(fin | goodbye, close_payload(1001, "no sign of life"), false));
     EXPECT_EQ(order.text(), "10 20 30");
+}
+
+/// Pings until nobody takes any more of them: the pongs are not read.
+class ping_flood {
+public:
+    explicit ping_flood(raw_client& by) : by_(by), sending_(copse::spawn([this] { send(); })) {}
+
+    /// Begins no more, and reads the pongs of those before, which must be whole.
+    void drain() {
+        enough_ = true;
+        for (std::size_t heard = 0; heard < sent_; ++heard) ASSERT_EQ(by_.hear(pong_.size()), pong_);
+        sending_.get();
+    }
+    /// How it ends when the other side does.
+    std::error_condition end() {
+        return error_of([this] { sending_.get(); });
+    }
+
+private:
+    void send() {
+        while (!enough_) {
+            ++sent_;
+            by_.send(fin | ping, payload_);
+        }
+    }
+
+    raw_client& by_;
+    const std::string payload_ = std::string(125, 'x');
+    const std::string pong_ = frame(fin | pong, payload_, false);
+    std::size_t sent_ = 0;
+    bool enough_ = false;
+    copse::fiber<void> sending_;
+};
+
+TEST_F(IoWebsocket, AReceiverIsInterruptedAmongPongs) {
+    const copse::virtual_time time;
+    auto [a, b] = io::socketpair();  // little fits between them
+    auto w = websocket::accept(std::move(a), asked_for_upgrade());
+    raw_client client(std::move(b));
+    ping_flood flood(client);
+    for (int i = 0; i < 2; ++i) EXPECT_THROW(w.receive_for(1s), io::timed_out);
+    EXPECT_THROW(copse::with_timeout(1s, [&] { w.receive(); }), copse::timeout_expired);
+    auto receiver = copse::spawn([&] { w.receive(); });
+    copse::sleep(1s);
+    receiver.kill();
+    EXPECT_TRUE(w.is_open());
+    auto echoing = copse::spawn([&] { echo(w); });
+    flood.drain();
+    client.send(fin | text, "still there");
+    EXPECT_EQ(client.hear(13), frame(fin | text, "still there", false));
+    client.send(fin | goodbye, "");
+    echoing.get();
+}
+
+TEST_F(IoWebsocket, TheEndOfAWebsocketEndsItsPongs) {
+    const copse::virtual_time time;
+    auto [a, b] = io::socketpair();
+    auto w = std::make_optional(websocket::accept(std::move(a), asked_for_upgrade()));
+    raw_client client(std::move(b));
+    ping_flood flood(client);
+    EXPECT_THROW(w->receive_for(1s), io::timed_out);
+    w.reset();
+    EXPECT_EQ(flood.end(), std::errc::broken_pipe) << "it is gone, and so is who sent its pongs";
+}
+
+TEST_F(IoWebsocket, PongsThatFailDoNotHideWhatHasCome) {
+    scripted_stream over({frame(fin | ping, "", true), frame(fin | text, "a", true), frame(fin | text, "b", true)});
+    const auto record = over.log();
+    auto w = websocket::accept(io::any_stream(std::move(over)), asked_for_upgrade());
+    record->fail_sending =
+        std::make_exception_ptr(std::system_error(std::make_error_code(std::errc::broken_pipe), "scripted"));
+    EXPECT_EQ(w.receive()->data, "a");
+    copse::yield();  // the pong fails
+    EXPECT_FALSE(w.is_open());
+    EXPECT_EQ(error_of([&] { w.send_text("x"); }), std::errc::broken_pipe);
+    EXPECT_EQ(w.receive()->data, "b");
+    EXPECT_EQ(code_of([&] { w.receive(); }), http::errc::message_incomplete);
 }
 
 }  // namespace

@@ -58,14 +58,13 @@ public:
 
         /// To the pool, for the next request.
         void give_back() noexcept;
-        /// Closes it, and lets the next request in.
-        void end() noexcept;
         /// Lets the next request in. Of a connection that is closed, but not to be ended yet: somebody is within.
         void leave() noexcept;
 
     private:
         friend class connection_pool;
         lease(std::shared_ptr<connection_pool> pool, origin_map::iterator of) noexcept;
+        void end() noexcept;
 
         std::shared_ptr<connection_pool> pool_;
         origin_map::iterator of_{};
