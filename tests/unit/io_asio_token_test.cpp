@@ -5,6 +5,7 @@
 #include <copse/shared.hpp>
 #include <copse/virtual_time.hpp>
 
+#include "at_end.hpp"
 #include "exceptions.hpp"
 #include "io_leak_check.hpp"
 #include "sanitizer.hpp"
@@ -18,6 +19,7 @@
 #include <atomic>
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -56,21 +58,15 @@ const error_code refused = asio::error::connection_refused;
 struct by_hand {
     /// `result` is what `end` hands over.
     int start(const io::use_fiber_t& token = io::use_fiber) {
-        return operation<void(error_code, int)>(
-            [this](auto handler) {
-#if BOOST_VERSION >= 107700
-                if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected()) {
-                    slot.assign([this](asio::cancellation_type) {
-                        ++cancelled;
-                        if (on_cancel) on_cancel();
-                    });
-                }
-#endif
-                auto kept = std::make_shared<decltype(handler)>(std::move(handler));
-                end_ = [kept](error_code code, int value) { std::move (*kept)(code, value); };
-            },
-            token);
+        return operation<void(error_code, int)>([this](auto handler) { take(std::move(handler)); }, token);
     }
+#if BOOST_VERSION >= 107700
+    /// Cancelled on `threads`.
+    int start_on(asio::thread_pool::executor_type threads) {
+        return asio::async_initiate<const io::use_fiber_t, void(error_code, int)>(initiation{*this, threads},
+                                                                                  io::use_fiber);
+    }
+#endif
     void end(error_code code, int value) { std::exchange(end_, nullptr)(code, value); }
     void drop() { end_ = nullptr; }
     bool started() const { return end_ != nullptr; }
@@ -79,6 +75,31 @@ struct by_hand {
     std::function<void()> on_cancel;
 
 private:
+    struct initiation {
+        by_hand& of;
+        asio::thread_pool::executor_type runs_on;
+
+        asio::thread_pool::executor_type get_executor() const noexcept { return runs_on; }
+        template <class Handler>
+        void operator()(Handler handler) const {
+            of.take(std::move(handler));
+        }
+    };
+
+    template <class Handler>
+    void take(Handler handler) {
+#if BOOST_VERSION >= 107700
+        if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected()) {
+            slot.assign([this](asio::cancellation_type) {
+                ++cancelled;
+                if (on_cancel) on_cancel();
+            });
+        }
+#endif
+        auto kept = std::make_shared<Handler>(std::move(handler));
+        end_ = [kept](error_code code, int value) { std::move (*kept)(code, value); };
+    }
+
     std::function<void(error_code, int)> end_;
 };
 
@@ -401,6 +422,73 @@ TEST_F(asio_token, KillReachesAnOperationOfAnotherThread) {
     waiting.kill();
     EXPECT_TRUE(waiting.killed());
 }
+
+#if BOOST_VERSION >= 107700
+// What comes to an end while it is cancelled has ended when the cancellation has: until then the fiber's objects stay.
+TEST_F(asio_token, TheEndWaitsForTheCancellationThatItMeets) {
+    asio::thread_pool threads(1);
+    by_hand op;
+    std::atomic<bool> gone_on{false};
+    auto waiting = copse::spawn([&] {
+        const at_end on_return([&] { gone_on = true; });
+        op.start_on(threads.get_executor());
+    });
+    op.on_cancel = [&, home = copse::hub::current().handle()] {
+        std::thread([&] { op.end(asio::error::operation_aborted, 0); }).join();
+        for (int i = 0; i < 3; ++i) {  // turns of the hub
+            std::promise<void> turn;
+            home.post([&] { turn.set_value(); });
+            turn.get_future().wait();
+        }
+        EXPECT_FALSE(gone_on);
+    };
+    copse::yield();
+    waiting.kill();
+    EXPECT_TRUE(waiting.killed());
+    EXPECT_EQ(op.cancelled, 1);
+    threads.join();
+}
+
+// A composed operation of many parts.
+struct hops {
+    asio::steady_timer& timer;
+
+    template <class Self>
+    void operator()(Self& self, error_code /*code*/ = {}) {
+        if (self.get_cancellation_state().cancelled() != asio::cancellation_type::none)
+            return self.complete(asio::error::operation_aborted);
+        timer.expires_after(0s);
+        timer.async_wait(std::move(self));
+    }
+};
+
+// Timers run out, and the parts of a composed operation follow each other, while two threads carry out the cancellation.
+// For ThreadSanitizer; without it nothing may crash.
+TEST_F(asio_token, KillsMeetTheEndOnManyThreads) {
+    asio::thread_pool threads(2);
+    for (int round = 0; round < 50; ++round) {
+        std::vector<copse::fiber<void>> all;
+        for (int i = 0; i < 4; ++i) {
+            all.push_back(copse::spawn([&] {
+                asio::steady_timer timer(threads);
+                asio::async_compose<const io::use_fiber_t, void(error_code)>(hops{timer}, io::use_fiber, timer);
+            }));
+            all.push_back(copse::spawn([&, i] {
+                asio::steady_timer timer(threads, 20us * i);
+                timer.async_wait(io::use_fiber);
+            }));
+        }
+        copse::yield();
+        copse::yield();
+        for (const auto& f : all) {
+            f.request_kill();
+            copse::yield();
+        }
+        for (const auto& f : all) f.join();
+    }
+    threads.join();
+}
+#endif
 
 // The hub runs the context
 

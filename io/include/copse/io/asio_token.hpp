@@ -16,6 +16,7 @@
 /// 1.77 or newer a fiber that is killed, or out of time, cancels its operation.
 #pragma once
 
+#include <atomic>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -31,6 +32,7 @@
 
 #if BOOST_VERSION >= 107700
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/strand.hpp>
 #endif
 
 #include <copse/detail/wait.hpp>
@@ -71,9 +73,12 @@ struct operation_dropped : error {
 ///          the fiber's buffers any more; before that the fiber does not leave, and what cannot be cancelled is waited
 ///          for. If it ended with success all the same, that is returned, and the kill is thrown at the next wait:
 ///          nothing is lost.
-/// Thread:  cancellation is asked for on the executor of the operation, or in the hub if it has none. As always in Asio,
-///          the object that the operation belongs to has to outlive it.
-/// Cost:    one allocation, beside those of Asio.
+/// Thread:  any number of threads may run the executor of the operation: its handlers, also those between the parts of a
+///          composed one, and its cancellation take turns in a strand. Without an executor cancellation is asked for in
+///          the hub. bind_executor puts its own in place of the strand: a composed operation on several threads, such as
+///          async_read, then wants `cancelled_by`. As always in Asio, the object that the operation belongs to has to
+///          outlive it.
+/// Cost:    two allocations, beside those of Asio.
 class use_fiber_t {
 public:
     constexpr use_fiber_t() noexcept = default;
@@ -180,6 +185,9 @@ struct outcome<std::exception_ptr, Values...> : outcome_after_error<Values...> {
 };
 
 /// What the handler fills in. `Values` are decayed.
+///
+/// The end may come on another thread while the operation is cancelled. Once the fiber goes on, the object that the
+/// operation belongs to may end, and the context too: so the end that meets a cancellation is told by that one.
 template <class... Values>
 class asio_result : public foreign_operation {
 public:
@@ -195,10 +203,10 @@ public:
         } catch (...) {
             failure_ = std::current_exception();  // of a copy
         }
-        settle();
+        finish();
     }
     /// By a handler that is destroyed unused.
-    void drop() noexcept { settle(); }
+    void drop() noexcept { finish(); }
 
     /// By the fiber, once it has ended.
     auto give(const token_wishes& wishes) {
@@ -215,7 +223,33 @@ public:
     boost::asio::cancellation_signal signal;
 #endif
 
+protected:
+    /// False if it has ended. Else cancelling_over has to follow.
+    bool begin_cancelling() noexcept {
+        stage now = stage::under_way;
+        return stage_.compare_exchange_strong(now, stage::cancelling);
+    }
+    void cancelling_over() noexcept {
+        stage now = stage::cancelling;
+        if (!stage_.compare_exchange_strong(now, stage::under_way)) tell();
+    }
+    bool has_ended() const noexcept { return stage_ == stage::ended; }
+
+    /// What is the context's must not be kept any longer.
+    virtual void let_go() noexcept = 0;
+
 private:
+    enum class stage : unsigned char { under_way, cancelling, ended };
+
+    void finish() noexcept {
+        if (stage_.exchange(stage::ended) == stage::under_way) tell();
+    }
+    void tell() noexcept {
+        let_go();
+        settle();
+    }
+
+    std::atomic<stage> stage_{stage::under_way};
     std::optional<std::tuple<Values...>> values_;
     std::exception_ptr failure_;
 };
@@ -226,18 +260,38 @@ class asio_operation final : public asio_result<Values...> {
 public:
     asio_operation(const Executor& runs_on, const token_wishes& wishes) : executor_(runs_on), wishes_(wishes) {}
 
+    /// Before it is started.
+    const Executor& executor() const noexcept { return *executor_; }
+
 private:
     void cancel() override {
         if (wishes_.cancel != nullptr) return wishes_.cancel(wishes_.canceller);
 #if BOOST_VERSION >= 107700
-        // Where handlers run it cannot end meanwhile. A signal that nobody listens to any more does nothing.
-        boost::asio::dispatch(executor_, [self = this->shared_from_this()] {
-            static_cast<asio_operation&>(*self).signal.emit(boost::asio::cancellation_type::all);
-        });
+        if (!this->begin_cancelling()) return;
+        emission made(std::static_pointer_cast<asio_operation>(this->shared_from_this()));
+        boost::asio::dispatch(*executor_, std::move(made));
 #endif
     }
+    void let_go() noexcept override { executor_.reset(); }
 
-    [[no_unique_address]] Executor executor_;
+#if BOOST_VERSION >= 107700
+    // Of the signal. Over when it has been called, or is dropped.
+    struct emission {
+        explicit emission(std::shared_ptr<asio_operation> to) noexcept : of(std::move(to)) {}
+        emission(emission&&) noexcept = default;
+        emission& operator=(emission&&) = delete;
+        ~emission() {
+            if (of != nullptr) of->cancelling_over();
+        }
+        void operator()() {
+            if (!of->has_ended()) of->signal.emit(boost::asio::cancellation_type::all);
+        }
+
+        std::shared_ptr<asio_operation> of;
+    };
+#endif
+
+    std::optional<Executor> executor_;  // until it has ended
     token_wishes wishes_;
 };
 
@@ -255,9 +309,6 @@ public:
     template <class... Given>
     void operator()(Given&&... given) {
         const auto of = std::move(of_);
-#if BOOST_VERSION >= 107700
-        of->signal.slot().clear();
-#endif
         of->fill(std::forward<Given>(given)...);
     }
 
@@ -272,13 +323,44 @@ private:
     std::shared_ptr<asio_result<Values...>> of_;
 };
 
-/// Where its handlers run, as far as it tells. What is dispatched to the system's executor runs where that is done.
-template <class Initiation>
-auto executor_of(const Initiation& initiation) {
+#if BOOST_VERSION >= 107700
+/// The same in a strand: where the signal is emitted nobody connects or disconnects its slot meanwhile.
+template <class Strand, class... Values>
+class stranded_handler : public fiber_handler<Values...> {
+public:
+    stranded_handler(std::shared_ptr<asio_result<Values...>> of, const Strand& in) noexcept
+        : fiber_handler<Values...>(std::move(of)), strand_(in) {}
+
+    using executor_type = Strand;
+    executor_type get_executor() const noexcept { return strand_; }
+
+private:
+    Strand strand_;
+};
+#endif
+
+/// Starts it with a handler of its own, and waits for its end. An operation tells where its handlers run if it can; what
+/// is dispatched to the system's executor runs where that is done.
+template <class... Values, class Initiation, class... Args>
+auto carry_out(Initiation&& initiation, const token_wishes& wishes, Args&&... args) {
+#if BOOST_VERSION >= 107700
     if constexpr (requires { initiation.get_executor(); }) {
-        return initiation.get_executor();
-    } else {
-        return boost::asio::system_executor();
+        using strand = std::decay_t<decltype(boost::asio::make_strand(initiation.get_executor()))>;
+        const auto operation = std::make_shared<asio_operation<strand, Values...>>(
+            boost::asio::make_strand(initiation.get_executor()), wishes);
+        std::forward<Initiation>(initiation)(stranded_handler<strand, Values...>(operation, operation->executor()),
+                                             std::forward<Args>(args)...);
+        operation->await(wishes.then);
+        return operation->give(wishes);
+    } else
+#endif
+    {
+        const boost::asio::system_executor anywhere;
+        const auto operation =
+            std::make_shared<asio_operation<boost::asio::system_executor, Values...>>(anywhere, wishes);
+        std::forward<Initiation>(initiation)(fiber_handler<Values...>(operation), std::forward<Args>(args)...);
+        operation->await(wishes.then);
+        return operation->give(wishes);
     }
 }
 
@@ -297,15 +379,9 @@ public:
 
     template <class Initiation, class... InitArgs>
     static return_type initiate(Initiation&& initiation, const copse::io::use_fiber_t& token, InitArgs&&... args) {
-        namespace detail = copse::io::detail;
         copse::detail::attend();
-        const detail::token_wishes wishes = detail::wishes_of(token);
-        auto executor = detail::executor_of(initiation);
-        const auto operation =
-            std::make_shared<detail::asio_operation<decltype(executor), std::decay_t<Args>...>>(executor, wishes);
-        std::forward<Initiation>(initiation)(completion_handler_type(operation), std::forward<InitArgs>(args)...);
-        operation->await(wishes.then);
-        return operation->give(wishes);
+        return copse::io::detail::carry_out<std::decay_t<Args>...>(
+            std::forward<Initiation>(initiation), copse::io::detail::wishes_of(token), std::forward<InitArgs>(args)...);
     }
 };
 
