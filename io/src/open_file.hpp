@@ -58,6 +58,9 @@ struct opened {
     int error = 0;
 };
 opened open_there(const std::string& path, int flags, mode_t permissions) noexcept;
+/// Takes O_NONBLOCK from what open_there() has opened with these flags: to io_uring it means that only what is in the cache is
+/// wanted.
+void may_wait(int fd, int flags) noexcept;
 /// Without a name. Not every file system can.
 opened open_temporary_there(const std::string& directory, mode_t permissions) noexcept;
 /// 0 if it is something with offsets.

@@ -25,8 +25,9 @@ class open_file;
 
 /// Who reads, writes and syncs files. What else is done to them, and whole files, is the threads' always.
 enum class disk_engine : std::uint8_t {
-    threads,   ///< four that all files of the process share
-    io_uring,  ///< the kernel, by one ring for each thread that has fibers: no other thread in between
+    threads,  ///< four that all files of the process share
+    io_uring,  ///< the kernel, by one ring for each thread that has fibers: no other thread in between. A thread that ends
+               ///< takes back what the kernel has not begun, and waits for the rest
 };
 
 /// Chooses for all calls that begin from now on; io_uring if nothing was chosen. It is used where copse is built with it
