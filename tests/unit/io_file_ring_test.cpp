@@ -85,6 +85,31 @@ TEST_F(IoFileRing, OpenedFilesMayWaitForTheDisk) {
     EXPECT_NE(::fcntl(io::file::open(at("a"), {.append = true}).native_handle(), F_GETFL) & O_APPEND, 0);
 }
 
+int refusals = 0;
+int counted_result(int told, kind /*what*/) {
+    if (told == -EAGAIN) ++refusals;
+    return told;
+}
+
+TEST_F(IoFileRing, WhatIsNotInTheCacheIsWaitedFor) {
+    const std::string lot = pattern(4 << 20);
+    auto f = made("a", lot);
+    f.sync();
+    ::posix_fadvise(f.native_handle(), 0, 0, POSIX_FADV_DONTNEED);
+    refusals = 0;
+    io::detail::uring.result = counted_result;
+    EXPECT_TRUE(f.read_to_end() == lot);
+    EXPECT_EQ(refusals, 0);
+}
+
+TEST_F(IoFileRing, OfADescriptorThatMustNotWaitThreadsReadWhatIsNotInTheCache) {
+    const std::string lot = pattern(4 << 20);
+    made("a", lot).sync();
+    auto f = io::file::adopt(::open(at("a").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    ::posix_fadvise(f.native_handle(), 0, 0, POSIX_FADV_DONTNEED);
+    EXPECT_TRUE(f.read_to_end() == lot);
+}
+
 int results_left = 0;
 int last_error = 0;
 int failing_result(int told, kind /*what*/) { return results_left-- > 0 ? std::min(told, 2) : -last_error; }
