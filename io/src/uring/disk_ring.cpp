@@ -33,7 +33,8 @@ using copse::detail::forks_so_far;
 
 constexpr unsigned most_at_once = 128;
 
-/// What says more of the ring than of the file. A read of what is not in the cache, of a descriptor with O_NONBLOCK, is EAGAIN.
+/// What says more of the ring than of the file. With O_NONBLOCK a file whose system cannot read without waiting is EAGAIN, and before
+/// Linux 5.13 all that are not in the cache.
 bool is_of_the_ring(int error) noexcept {
     return error == EAGAIN || error == ECANCELED || error == EINVAL || error == ENOMEM || error == EOPNOTSUPP;
 }
