@@ -161,7 +161,6 @@ file file::open_by(const std::string& path, const open_options& with, limit with
         const detail::opened got = with.temporary ? detail::open_temporary_there(path, with.permissions)
                                                   : detail::open_there(path, flags_of(with), with.permissions);
         if (got.fd < 0) return outcome{nullptr, got.error};
-        if (!with.temporary) detail::may_wait(got.fd, flags_of(with));
         return outcome{std::make_shared<open_file>(got.fd, path, with.append), 0};
     });
     if (done.opened == nullptr) detail::fail_file(done.error, "open", path);

@@ -30,7 +30,7 @@ int refusal_of(int fd) noexcept {
     return S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode) ? ESPIPE : 0;
 }
 
-// O_NONBLOCK: of a FIFO it would wait for the other end before we can refuse it. To files it means nothing, but see may_wait().
+// O_NONBLOCK: of a FIFO it would wait for the other end before we can refuse it. To files it means nothing.
 opened open_there(const std::string& path, int flags, mode_t permissions) noexcept {
     int fd = -1;
     do fd = ::open(path.c_str(), flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, permissions);
@@ -41,8 +41,6 @@ opened open_there(const std::string& path, int flags, mode_t permissions) noexce
     sys.close(fd);
     return {-1, refused};
 }
-
-void may_wait(int fd, int flags) noexcept { ::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK); }
 
 opened open_temporary_there(const std::string& directory, mode_t permissions) noexcept {
     const int fd = ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, permissions);

@@ -58,9 +58,6 @@ struct opened {
     int error = 0;
 };
 opened open_there(const std::string& path, int flags, mode_t permissions) noexcept;
-/// Takes O_NONBLOCK from what open_there() has opened with these flags: io_uring takes it to mean that who asks does not want to
-/// wait.
-void may_wait(int fd, int flags) noexcept;
 /// Without a name. Not every file system can.
 opened open_temporary_there(const std::string& directory, mode_t permissions) noexcept;
 /// 0 if it is something with offsets.

@@ -33,8 +33,8 @@ using copse::detail::forks_so_far;
 
 constexpr unsigned most_at_once = 128;
 
-/// What says more of the ring than of the file. With O_NONBLOCK a file whose system cannot read without waiting is EAGAIN, and before
-/// Linux 5.13 all that are not in the cache.
+/// What says more of the ring than of the file. EAGAIN: before Linux 5.13 a read of what is not in the cache, with O_NONBLOCK, which
+/// our files have.
 bool is_of_the_ring(int error) noexcept {
     return error == EAGAIN || error == ECANCELED || error == EINVAL || error == ENOMEM || error == EOPNOTSUPP;
 }
