@@ -168,7 +168,10 @@ TEST_F(IoFileRing, ReadsThatNeverWaitLetOthersRun) {
     int turns = 0;
     bool ended = false;
     auto other = copse::spawn([&] {
-        for (; !ended; ++turns) copse::yield();
+        while (!ended) {
+            ++turns;
+            copse::yield();
+        }
     });
     for (int i = 0; i < 2000; ++i) read_at(f, 0, 1);
     ended = true;
