@@ -60,7 +60,7 @@ struct open_options {
 /// of the process share (some 10 µs more than the call itself), or by io_uring (file_engine()). It works on a copy of the
 /// bytes, which belongs to the call: so a kill, a time-out or a timeout scope ends the wait at once, and **the piece that the
 /// disk has begun goes on without its fiber**. Of a read nobody notices; a write may still happen, after what the fiber does
-/// next. What io_uring has in its cache it gives at once: no fiber waits then, and no time is over.
+/// next. What the kernel has in its cache io_uring gives at once: no fiber waits then, and no time is over.
 ///
 /// Any number of fibers may use one file. Those that use its position (read, read_exactly, read_to_end, write_all) come one
 /// after the other, each as a whole; those that name an offset run side by side. The position is this object's, not that of
