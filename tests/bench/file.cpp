@@ -1,5 +1,5 @@
-/// Reads at random places of a file that is in the cache: by threads, by io_uring, and what the kernel itself takes for it. By the
-/// steady clock, and by the processor time of all threads, the kernel's workers included.
+/// Reads at random places of a file that is in the cache: by threads, by io_uring, and what the kernel itself takes for it.
+/// By the steady clock, and by the processor time of all threads, the kernel's workers included.
 
 #include <fcntl.h>
 #include <stdlib.h>

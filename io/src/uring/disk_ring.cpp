@@ -33,8 +33,8 @@ using copse::detail::forks_so_far;
 
 constexpr unsigned most_at_once = 128;
 
-/// What says more of the ring than of the file. EAGAIN: before Linux 5.13 a read of what is not in the cache, with O_NONBLOCK, which
-/// our files have.
+/// What says more of the ring than of the file. EAGAIN: with O_NONBLOCK, which our files have, a read of what is not in the
+/// cache, before Linux 5.13.
 bool is_of_the_ring(int error) noexcept {
     return error == EAGAIN || error == ECANCELED || error == EINVAL || error == ENOMEM || error == EOPNOTSUPP;
 }
@@ -129,7 +129,7 @@ void disk_ring::let_go(copse::detail::ring<disk_call>& calls) noexcept {
     }
 }
 
-// Reads that wait, and what has not been begun; what runs is not disturbed. Linux 5.19: before that they all end by themselves.
+// What has not been begun; what runs is not disturbed. Linux 5.19: before that all of them end by themselves.
 void disk_ring::call_back_all() noexcept {
     io_uring_sqe* const sqe = ::io_uring_get_sqe(&ring_);
     if (sqe == nullptr) return;
