@@ -30,15 +30,14 @@ int refusal_of(int fd) noexcept {
     return S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode) ? ESPIPE : 0;
 }
 
-// O_NONBLOCK: of a FIFO it would wait for the other end before we can refuse it. Of files io_uring takes it to mean that nothing
-// but what is in the cache is wanted.
+// O_NONBLOCK: of a FIFO it would wait for the other end before we can refuse it. To files it means nothing.
 opened open_there(const std::string& path, int flags, mode_t permissions) noexcept {
     int fd = -1;
     do fd = ::open(path.c_str(), flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, permissions);
     while (fd < 0 && errno == EINTR);
     if (fd < 0) return {-1, errno};
     const int refused = refusal_of(fd);
-    if (refused == 0 && ::fcntl(fd, F_SETFL, flags) == 0) return {fd, 0};
+    if (refused == 0) return {fd, 0};
     sys.close(fd);
     return {-1, refused};
 }

@@ -1,7 +1,7 @@
 #pragma once
 
-/// A fixture for files: a folder of their own, and a disk that is slow, short or broken, whichever engine asks it. Include in unit
-/// tests only: it sees io/src.
+/// A fixture for files: a folder of their own, and a disk that is slow, short or broken, whichever engine asks it. Include in
+/// unit tests only: it sees io/src.
 
 #include "disk_call.hpp"
 #include "io_leak_check.hpp"
@@ -34,7 +34,8 @@ namespace copse_test {
 
 using kind = copse::io::detail::disk_call::kind;
 
-/// Calls that came while it was closed go on when it opens: those of threads by a condition, those of the kernel by an eventfd.
+/// Calls that came while it was closed go on when it opens: those of threads by a condition, those of the kernel by an
+/// eventfd.
 class disk_gate {
 public:
     void pass() {

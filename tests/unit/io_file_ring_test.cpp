@@ -6,6 +6,7 @@
 #include <copse/virtual_time.hpp>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -78,11 +79,20 @@ TEST_F(IoFileRing, WhatIsInTheCacheIsReadWithoutAWait) {
     other.join();
 }
 
-TEST_F(IoFileRing, OpenedFilesMayWaitForTheDisk) {
-    const auto f = made("a", "abc");
-    EXPECT_EQ(::fcntl(f.native_handle(), F_GETFL) & O_NONBLOCK, 0)
-        << "else io_uring gives EAGAIN, and threads have to read";
-    EXPECT_NE(::fcntl(io::file::open(at("a"), {.append = true}).native_handle(), F_GETFL) & O_APPEND, 0);
+TEST_F(IoFileRing, WhatIsNotInTheCacheIsWaitedFor) {
+    const std::string lot = pattern(4 << 20);
+    auto f = made("a", lot);
+    f.sync();
+    ::posix_fadvise(f.native_handle(), 0, 0, POSIX_FADV_DONTNEED);
+    EXPECT_TRUE(f.read_to_end() == lot);
+}
+
+TEST_F(IoFileRing, OfADescriptorThatMustNotWaitThreadsReadWhatItCannot) {
+    const io::descriptor memory(::memfd_create("memory", MFD_CLOEXEC));  // its file system cannot promise not to wait
+    ASSERT_EQ(::write(memory.get(), "abc", 3), 3);
+    const std::string name = "/proc/self/fd/" + std::to_string(memory.get());
+    auto f = io::file::adopt(::open(name.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    EXPECT_EQ(f.read_to_end(), "abc");
 }
 
 int results_left = 0;
@@ -158,7 +168,10 @@ TEST_F(IoFileRing, ReadsThatNeverWaitLetOthersRun) {
     int turns = 0;
     bool ended = false;
     auto other = copse::spawn([&] {
-        for (; !ended; ++turns) copse::yield();
+        while (!ended) {
+            ++turns;
+            copse::yield();
+        }
     });
     for (int i = 0; i < 2000; ++i) read_at(f, 0, 1);
     ended = true;
@@ -182,18 +195,17 @@ TEST_F(IoFileRing, WhatTheKernelHasIsNoDeadlockAndARingIsNoReasonToWait) {
     auto f = made("a", "abc");
     EXPECT_THROW(copse::event().wait(), copse::would_block_forever);
     slow_disk({kind::read});
-    std::thread opens([] {
+    const std::jthread opens([] {
         while (begun == 0) std::this_thread::yield();
         gate.set(true);
     });
     EXPECT_EQ(read_at(f, 0, 3), "abc");
-    opens.join();
 }
 
 TEST_F(IoFileRing, VirtualTimeDoesNotRunAheadOfTheDisk) {
     auto f = made("a", "abc");
     slow_disk({kind::read});
-    std::thread opens([] {
+    const std::jthread opens([] {
         while (begun == 0) std::this_thread::yield();
         std::this_thread::sleep_for(10ms);  // long enough to run ahead
         gate.set(true);
@@ -207,7 +219,6 @@ TEST_F(IoFileRing, VirtualTimeDoesNotRunAheadOfTheDisk) {
         copse::sleep(1h);
         EXPECT_EQ(time.elapsed(), 1h);
     }
-    opens.join();
 }
 
 // ---- The end of the thread, and of the process' other half

@@ -33,7 +33,8 @@ using copse::detail::forks_so_far;
 
 constexpr unsigned most_at_once = 128;
 
-/// What says more of the ring than of the file. A read of what is not in the cache, of a descriptor with O_NONBLOCK, is EAGAIN.
+/// What says more of the ring than of the file. EAGAIN: with O_NONBLOCK, which our files have, a read of what is not in the
+/// cache, before Linux 5.13.
 bool is_of_the_ring(int error) noexcept {
     return error == EAGAIN || error == ECANCELED || error == EINVAL || error == ENOMEM || error == EOPNOTSUPP;
 }
@@ -58,7 +59,7 @@ private:
     bool can_do_files();
     void launch(disk_call& call) noexcept;
     void go_on(disk_call& call) noexcept;
-    bool submit(const disk_call& call) noexcept;
+    bool submit(disk_call& call) noexcept;
     void reap() noexcept;
     bool launch_those_in_line() noexcept;
     void land(disk_call& call, int result) noexcept;
@@ -73,7 +74,7 @@ private:
     unsigned at_once_ = 0;  // how many
     copse::detail::ring<disk_call> in_line_;
     unsigned spent_ = 0;   // since it last rested
-    bool ending_ = false;  // nothing is begun any more
+    bool ending_ = false;  // nothing is begun any more, and nobody told: fibers end with the hub
 };
 
 disk_ring::disk_ring() {
@@ -128,9 +129,8 @@ void disk_ring::let_go(copse::detail::ring<disk_call>& calls) noexcept {
     }
 }
 
-// Reads that wait, and what has not been begun; what runs is not disturbed. Linux 5.19: before that they all end by themselves.
+// What has not been begun; what runs is not disturbed. Linux 5.19: before that all of them end by themselves.
 void disk_ring::call_back_all() noexcept {
-    with_kernel_.for_each([](const disk_call& c) { const_cast<disk_call&>(c).waiter = nullptr; });
     io_uring_sqe* const sqe = ::io_uring_get_sqe(&ring_);
     if (sqe == nullptr) return;
     ::io_uring_prep_cancel(sqe, nullptr, IORING_ASYNC_CANCEL_ANY);
@@ -178,7 +178,7 @@ void disk_ring::go_on(disk_call& call) noexcept {
     if (!submit(call)) end(call, true);
 }
 
-bool disk_ring::submit(const disk_call& call) noexcept {
+bool disk_ring::submit(disk_call& call) noexcept {
     io_uring_sqe* const sqe = uring.next_sqe(&ring_, call.what);
     if (sqe == nullptr) return false;
     std::byte* const rest = call.bytes.get() + call.done.bytes;
@@ -189,7 +189,7 @@ bool disk_ring::submit(const disk_call& call) noexcept {
     case disk_call::kind::write: ::io_uring_prep_write(sqe, call.file->fd, rest, left, from); break;
     case disk_call::kind::sync: ::io_uring_prep_fsync(sqe, call.file->fd, 0); break;
     }
-    ::io_uring_sqe_set_data(sqe, const_cast<disk_call*>(&call));
+    ::io_uring_sqe_set_data(sqe, &call);
     int taken = 0;
     do taken = uring.submit(&ring_);
     while (taken == -EINTR);
@@ -207,7 +207,7 @@ void disk_ring::reap() noexcept {
             auto* const call = static_cast<disk_call*>(::io_uring_cqe_get_data(cqe));
             const int result = cqe->res;
             ::io_uring_cqe_seen(&ring_, cqe);
-            if (call != nullptr) land(*call, uring.result(result, call->what));  // else it was no call of a file
+            if (call != nullptr) land(*call, uring.result(result, call->what));  // else: nothing, or a calling back
         }
     } while (launch_those_in_line());
 }
@@ -244,7 +244,7 @@ void disk_ring::end(disk_call& call, bool refused) noexcept {
     call.unlink();
     --at_once_;
     call.refused = refused;
-    if (call.waiter != nullptr) copse::detail::complete(*call.waiter, cause::satisfied);
+    if (call.waiter != nullptr && !ending_) copse::detail::complete(*call.waiter, cause::satisfied);
 }
 
 // ---- This thread's

@@ -25,13 +25,14 @@ class open_file;
 
 /// Who reads, writes and syncs files. What else is done to them, and whole files, is the threads' always.
 enum class disk_engine : std::uint8_t {
-    threads,   ///< four that all files of the process share
-    io_uring,  ///< the kernel, by one ring for each thread that has fibers: no other thread in between
+    threads,  ///< four that all files of the process share
+    io_uring,  ///< the kernel, by one ring for each thread that has fibers: no other thread in between. A thread that ends
+               ///< takes back what the kernel has not begun, and waits for the rest
 };
 
 /// Chooses for all calls that begin from now on; io_uring if nothing was chosen. It is used where copse is built with it
-/// (CMake option COPSE_URING), the kernel and its policy allow it, and it has memory for the ring: else threads are, silently.
-/// Any thread.
+/// (CMake option COPSE_URING), the kernel and its policy allow it, and there is memory for the ring: else threads are,
+/// silently. Any thread.
 void choose_file_engine(disk_engine wanted) noexcept;
 
 /// Which the calls of this thread go to. Makes its ring, if it is to have one.
@@ -57,9 +58,9 @@ struct open_options {
 ///
 /// Every verb that parks has the disk work in pieces of 1 MiB, while other fibers run: on one of four threads that all files
 /// of the process share (some 10 µs more than the call itself), or by io_uring (file_engine()). It works on a copy of the
-/// bytes, which belongs to the call: so a kill, a time-out or a timeout scope ends the wait at once, and **the piece that the
-/// disk has begun goes on without its fiber**. Of a read nobody notices; a write may still happen, after what the fiber does
-/// next. What io_uring has in its cache it gives at once: no fiber waits then, and no time is over.
+/// bytes, which belongs to the call: so a kill, a time-out or a timeout scope ends the wait at once, and **the piece that
+/// the disk has begun goes on without its fiber**. Of a read nobody notices; a write may still happen, after what the fiber
+/// does next. What the kernel has in its cache io_uring gives at once: no fiber waits then, and no time is over.
 ///
 /// Any number of fibers may use one file. Those that use its position (read, read_exactly, read_to_end, write_all) come one
 /// after the other, each as a whole; those that name an offset run side by side. The position is this object's, not that of
