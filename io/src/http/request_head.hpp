@@ -1,0 +1,18 @@
+// The head of a request, line by line as RFC 9112 writes them. Nothing is made good that two readers could understand in two
+// ways: a blank too many is an error.
+#pragma once
+
+#include <string_view>
+
+#include <copse/io/http/message.hpp>
+
+#include "http/framing.hpp"
+
+namespace copse::io::http::detail {
+
+/// `head` is whole, with its empty line, as head_scanner passes it: lines end in CR LF, none begins with a blank. What of a
+/// former request is in `into` is dropped, its memory kept.
+/// Throws:  error.
+framing parse_request_head(std::string_view head, const limits& with, request& into);
+
+}  // namespace copse::io::http::detail
