@@ -1,5 +1,5 @@
-// The head of a request, line by line as RFC 9112 writes them. Nothing is made good that two readers could understand in two
-// ways: a blank too many is an error.
+// The head of a request, as RFC 9112 writes it. Nothing is made good that two readers could understand in two ways: a blank
+// too many is an error.
 #pragma once
 
 #include <string_view>
@@ -10,8 +10,7 @@
 
 namespace copse::io::http::detail {
 
-/// `head` is whole, with its empty line, as head_scanner passes it: lines end in CR LF, none begins with a blank. What of a
-/// former request is in `into` is dropped, its memory kept.
+/// `head` is whole, with its empty line. What of a former request is in `into` is dropped, its memory kept.
 /// Throws:  error.
 framing parse_request_head(std::string_view head, const limits& with, request& into);
 
