@@ -1,6 +1,7 @@
 // WebSocket with a real browser, both ways: a page of ours talks to our server, and our client drives the browser, whose
 // debugging protocol is a WebSocket. Without a browser it is skipped.
 
+#include "io_installed.hpp"
 #include "io_leak_check.hpp"
 
 #include <copse/io/http/client.hpp>
@@ -41,7 +42,7 @@ class browser {
 public:
     static std::optional<browser> start() {
         for (const char* name : {"chromium", "chromium-browser", "google-chrome"}) {
-            if (io::run({"sh", "-c", std::string("command -v ") + name}).status.success()) return browser(name);
+            if (is_installed(name)) return browser(name);
         }
         return std::nullopt;
     }
