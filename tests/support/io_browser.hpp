@@ -1,6 +1,8 @@
 // A browser without a window, driven by our own WebSocket client: its debugging protocol is one.
 #pragma once
 
+#include "io_installed.hpp"
+
 #include <copse/io/http/client.hpp>
 #include <copse/io/http/websocket.hpp>
 #include <copse/io/process.hpp>
@@ -25,7 +27,7 @@ class browser {
 public:
     static std::optional<browser> start() {
         for (const char* name : {"chromium", "chromium-browser", "google-chrome"}) {
-            if (copse::io::run({"sh", "-c", std::string("command -v ") + name}).status.success()) return browser(name);
+            if (is_installed(name)) return browser(name);
         }
         return std::nullopt;
     }

@@ -1,5 +1,6 @@
-// The HTTP server under other people's clients: curl, wget, ab, wrk. What is not installed is skipped.
+// The HTTP server under other people's clients: curl, wget, ab, wrk, h2load. What is not installed is skipped.
 
+#include "io_installed.hpp"
 #include "io_leak_check.hpp"
 
 #include <copse/io/http/server.hpp>
@@ -16,10 +17,6 @@ namespace io = copse::io;
 namespace http = copse::io::http;
 
 namespace {
-
-bool is_installed(const std::string& program) {
-    return io::run({"sh", "-c", "command -v " + program}, {.errors = io::redirect::null}).status.success();
-}
 
 void answer(http::exchange& x) {
     const auto path = x.request().path();
@@ -72,7 +69,7 @@ protected:
 };
 
 TEST_F(HttpPeers, Curl) {
-    if (!is_installed("curl")) GTEST_SKIP() << "curl is not installed";
+    NEEDS("curl");
     EXPECT_EQ(curl({url("/a"), url("/b"), url("/c")}), "hellohellohello");
     EXPECT_EQ(server_->stats().accepted, 1U) << "it keeps the connection";
     EXPECT_EQ(curl({"--http1.0", url("/a")}), "hello");
@@ -83,7 +80,7 @@ TEST_F(HttpPeers, Curl) {
 }
 
 TEST_F(HttpPeers, CurlSendsBodies) {
-    if (!is_installed("curl")) GTEST_SKIP() << "curl is not installed";
+    NEEDS("curl");
     EXPECT_EQ(curl({"--data", "a=b", url("/echo")}), "a=b");
     const std::string large = pattern(5'000'000, 7);
     EXPECT_EQ(curl({"--data-binary", "@-", url("/echo")}, large), large) << "with a length, after 100 Continue";
@@ -95,7 +92,7 @@ TEST_F(HttpPeers, CurlSendsBodies) {
 }
 
 TEST_F(HttpPeers, CurlsManyAtOnce) {
-    if (!is_installed("curl")) GTEST_SKIP() << "curl is not installed";
+    NEEDS("curl");
     std::vector<std::string> arguments = {"--parallel", "--parallel-max", "20"};
     for (int i = 0; i < 100; ++i) arguments.push_back(url("/hello"));
     EXPECT_EQ(curl(arguments).size(), 500U);
@@ -103,7 +100,7 @@ TEST_F(HttpPeers, CurlsManyAtOnce) {
 }
 
 TEST_F(HttpPeers, Wget) {
-    if (!is_installed("wget")) GTEST_SKIP() << "wget is not installed";
+    NEEDS("wget");
     const auto wget = [&](std::vector<std::string> arguments) {
         arguments.insert(arguments.begin(), {"wget", "--no-proxy", "--quiet", "--output-document=-"});
         return output_of(std::move(arguments));
@@ -115,18 +112,26 @@ TEST_F(HttpPeers, Wget) {
 }
 
 TEST_F(HttpPeers, Ab) {
-    if (!is_installed("ab")) GTEST_SKIP() << "ab is not installed";
+    NEEDS("ab");
     const std::string report = output_of({"ab", "-q", "-k", "-n", "2000", "-c", "20", url("/")});
     EXPECT_NE(report.find("Complete requests:      2000"), std::string::npos) << report;
     EXPECT_NE(report.find("Failed requests:        0"), std::string::npos) << report;
 }
 
 TEST_F(HttpPeers, Wrk) {
-    if (!is_installed("wrk")) GTEST_SKIP() << "wrk is not installed";
+    NEEDS("wrk");
     const std::string report = output_of({"wrk", "-t1", "-c50", "-d1s", url("/")});
     EXPECT_EQ(report.find("Socket errors"), std::string::npos) << report;
     EXPECT_EQ(report.find("Non-2xx"), std::string::npos) << report;
     EXPECT_GT(server_->stats().requests, 100U) << report;
+}
+
+TEST_F(HttpPeers, H2load) {
+    NEEDS("h2load");
+    const std::string report = output_of({"h2load", "--h1", "-n", "2000", "-c", "50", url("/")});
+    EXPECT_NE(report.find("2000 succeeded, 0 failed, 0 errored, 0 timeout"), std::string::npos) << report;
+    EXPECT_EQ(server_->stats().requests, 2000U);
+    EXPECT_EQ(server_->stats().bad_requests, 0U);
 }
 
 }  // namespace

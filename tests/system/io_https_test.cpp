@@ -3,6 +3,7 @@
 #include "exceptions.hpp"
 #include "io_certificates.hpp"
 #include "io_faulty_proxy.hpp"
+#include "io_installed.hpp"
 #include "io_leak_check.hpp"
 #include "io_tls_pair.hpp"
 
@@ -27,10 +28,6 @@ namespace io = copse::io;
 namespace http = copse::io::http;
 
 namespace {
-
-bool is_installed(const std::string& program) {
-    return io::run({"sh", "-c", "command -v " + program}).status.success();
-}
 
 struct made_before {
     made_before() {
@@ -136,7 +133,8 @@ TEST_F(IoHttps, Fault_TL02_StrangersAreRefused) {
 }
 
 TEST_F(IoHttps, CurlAndWget) {
-    if (!is_installed("curl") || !is_installed("wget")) GTEST_SKIP() << "curl or wget is not installed";
+    NEEDS("curl");
+    NEEDS("wget");
     EXPECT_EQ(
         output_of({"curl", "--silent", "--show-error", "--noproxy", "*", "--cacert", roots(), url("/a"), url("/b")}),
         "secure /asecure /b");
@@ -145,8 +143,16 @@ TEST_F(IoHttps, CurlAndWget) {
         "secure /c");
 }
 
+TEST_F(IoHttps, H2load) {
+    NEEDS("h2load");
+    const std::string report = output_of({"h2load", "--h1", "-n", "1000", "-c", "20", url("/a")});
+    EXPECT_NE(report.find("1000 succeeded, 0 failed, 0 errored, 0 timeout"), std::string::npos) << report;
+    EXPECT_EQ(server_->stats().requests, 1000U);
+    EXPECT_EQ(server_->stats().failed_handshakes, 0U);
+}
+
 TEST_F(IoHttps, TheServerOfOpenssl) {
-    if (!is_installed("openssl")) GTEST_SKIP() << "openssl is not installed";
+    NEEDS("openssl");
     const std::string own = file("own.pem", common_server().pem + common_server().key);
     file("trees.txt", "many small trees");
     io::process other(

@@ -1,5 +1,6 @@
 // Our sockets with other people's programs: socat and ncat. What is not installed is skipped.
 
+#include "io_installed.hpp"
 #include "io_leak_check.hpp"
 
 #include <copse/io/datagram_server.hpp>
@@ -18,13 +19,6 @@ using namespace copse_test;
 namespace io = copse::io;
 
 namespace {
-
-bool is_installed(const std::string& program) {
-    return io::run({"sh", "-c", "command -v " + program}).status.success();
-}
-
-#define NEEDS(program) \
-    if (!is_installed(program)) GTEST_SKIP() << program << " is not installed"
 
 void echo(io::socket s) {
     while (const auto chunk = s.recv_pooled()) s.send_all(chunk.bytes());

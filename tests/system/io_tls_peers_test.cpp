@@ -1,5 +1,6 @@
 // TLS with the programs that everybody has: openssl and curl, in both roles.
 
+#include "io_installed.hpp"
 #include "io_tls_pair.hpp"
 
 #include <stdlib.h>
@@ -15,13 +16,6 @@ using namespace copse_test;
 namespace io = copse::io;
 
 namespace {
-
-bool is_installed(const std::string& program) {
-    return io::run({"sh", "-c", "command -v " + program}).status.success();
-}
-
-#define NEEDS(program) \
-    if (!is_installed(program)) GTEST_SKIP() << program << " is not installed"
 
 struct made_before {
     made_before() {

@@ -2,6 +2,7 @@
 
 #include "at_end.hpp"
 #include "exceptions.hpp"
+#include "io_foreign_peers.hpp"
 #include "io_leak_check.hpp"
 
 #include <copse/virtual_time.hpp>
@@ -154,6 +155,37 @@ TEST_F(IoStreamServer, StopForEndsAsSoonAsTheLastHandlerDoes) {
     while (server.connections() == 0) copse::yield();
     EXPECT_TRUE(server.stop_for(1h));
     EXPECT_EQ(time.elapsed(), 2s);
+}
+
+// Whoever waits in serve_forever owns the server, as a rule, and ends it next.
+TEST_F(IoStreamServer, ServeForeverWaitsForWhoStopsIt) {
+    copse::virtual_time time;
+    io::stream_server server("127.0.0.1:0", [](io::socket) { copse::sleep(2s); });
+    auto serving = copse::spawn([&] {
+        server.serve_forever();
+        log("served at", time.elapsed() / 1s);
+    });
+    auto client = io::connect(server.local_endpoint());
+    while (server.connections() == 0) copse::yield();
+    auto stopping = copse::spawn([&] {
+        EXPECT_TRUE(server.stop_for(1h));
+        log("stopped at", time.elapsed() / 1s);
+    });
+    copse::join_all(serving, stopping);
+    EXPECT_EQ(log.text(), "stopped at2 served at2");
+}
+
+TEST_F(IoStreamServer, WhomAnotherKilledDidNotEndByItself) {
+    copse::virtual_time time;
+    io::stream_server server("127.0.0.1:0", [](io::socket) { copse::sleep(1h); });
+    server.start();
+    auto client = io::connect(server.local_endpoint());
+    while (server.connections() == 0) copse::yield();
+    auto patient = copse::spawn([&] { return server.stop_for(2h); });
+    copse::yield();
+    EXPECT_FALSE(server.stop_for(0s));
+    EXPECT_FALSE(patient.get());
+    EXPECT_EQ(time.elapsed(), 0s);
 }
 
 TEST_F(IoStreamServer, AHandlerMayStopItsServer) {
@@ -407,6 +439,7 @@ bool is_served(io::socket& client) {
 }
 
 TEST_F(IoStreamServer, ConnectionsOfOneAddressAreLimited) {
+    const foreign_peers abroad;
     io::stream_server server("127.0.0.1:0", echo, {.max_per_address = 2});
     server.start();
     const io::endpoint& there = server.local_endpoint();
@@ -430,7 +463,35 @@ TEST_F(IoStreamServer, ConnectionsOfOneAddressAreLimited) {
     EXPECT_EQ(server.stats().over_limit, 3U);
 }
 
+TEST_F(IoStreamServer, ThisMachineIsNotLimited) {
+    for (const char* where : {"127.0.0.1:0", "[::1]:0"}) {
+        io::stream_server server(where, echo, {.max_per_address = 1});
+        server.start();
+        auto first = io::connect(server.local_endpoint());
+        auto second = io::connect(server.local_endpoint());
+        EXPECT_TRUE(is_served(first) && is_served(second)) << where;
+        EXPECT_EQ(server.stats().over_limit, 0U);
+    }
+}
+
+TEST_F(IoStreamServer, HasLimitsOfItsOwn) {
+    const foreign_peers abroad;
+    const io::stream_server_options given;
+    EXPECT_EQ(given.max_connections, 10'000U);
+    EXPECT_EQ(given.max_per_address, 256U);
+    io::stream_server server("127.0.0.1:0", [](io::socket& s) { recv_text(s); });
+    server.start();
+    std::vector<io::socket> clients;
+    for (int i = 0; i < 257; ++i) clients.push_back(io::connect(server.local_endpoint()));
+    while (server.stats().accepted + server.stats().over_limit != clients.size()) copse::yield();
+    EXPECT_EQ(server.stats().accepted, 256U);
+    EXPECT_EQ(server.stats().over_limit, 1U);
+    clients.clear();
+    EXPECT_TRUE(server.stop_for(10s));
+}
+
 TEST_F(IoStreamServer, AnAddressIsTheSameWhicheverWayItIsWritten) {
+    const foreign_peers abroad;
     for (const char* where : {"127.0.0.1", "::1"}) {
         io::stream_server server("[::]:0", echo, {.max_per_address = 1});
         server.start();
@@ -445,6 +506,7 @@ TEST_F(IoStreamServer, AnAddressIsTheSameWhicheverWayItIsWritten) {
 }
 
 TEST_F(IoStreamServer, HandlersThatNeverBeganGiveTheirPlaceBack) {
+    const foreign_peers abroad;
     io::stream_server server("127.0.0.1:0", echo, {.max_per_address = 1});
     auto early = io::connect(server.local_endpoint());
     server.start();

@@ -123,6 +123,24 @@ TEST_F(IoTlsServer, AClientThatIsCutOffIsNoNews) {
     EXPECT_EQ(errors.count(), 0U);
 }
 
+// A service that the handler asks is not its client.
+TEST_F(IoTlsServer, AStreamOfTheHandlersOwnThatIsCutOffIsAFailure) {
+    error_recorder errors;
+    io::tls_server server("127.0.0.1:0", common_server_context(), [](io::tls_stream client) {
+        auto ends = io::socketpair();
+        tls_pair upstream = shake_hands(std::ref(ends.first), std::ref(ends.second));
+        ends.second.close();
+        client.close();
+        recv_text(upstream.client);
+    });
+    server.start();
+    auto client = io::connect_tls(address_of(server), common_client_context());
+    EXPECT_EQ(recv_to_end(client), "");
+    EXPECT_TRUE(server.stop_for(10s));
+    EXPECT_EQ(server.stats().truncated, 0U);
+    EXPECT_EQ(errors.count(), 1U);
+}
+
 TEST_F(IoTlsServer, WhatAHandlerThrowsIsToldAndTheClientCutOff) {
     error_recorder errors;
     io::tls_server server("127.0.0.1:0", common_server_context(), [](io::tls_stream& s) {

@@ -25,6 +25,11 @@ constexpr std::array<bool, 256> letters_digits_and(std::string_view others) noex
 }
 
 inline constexpr std::array<bool, 256> token_characters = letters_digits_and("!#$%&'*+-.^_`|~");
+inline constexpr std::array<bool, 256> value_characters = [] {
+    std::array<bool, 256> table{};
+    for (unsigned c = 0; c < table.size(); ++c) table[c] = c == '\t' || (c >= ' ' && c != 0x7f);
+    return table;
+}();
 inline constexpr std::array<bool, 256> host_characters = letters_digits_and("-._~!$&'()*+,;=:[]%");
 
 constexpr bool is_token_character(char c) noexcept { return token_characters[static_cast<unsigned char>(c)]; }
@@ -33,10 +38,7 @@ constexpr bool is_token_character(char c) noexcept { return token_characters[sta
 constexpr bool is_host_character(char c) noexcept { return host_characters[static_cast<unsigned char>(c)]; }
 
 /// What may stand in a value: printed characters, blanks, and bytes that are no ASCII, which are passed on as they are.
-constexpr bool is_value_character(char c) noexcept {
-    const auto u = static_cast<unsigned char>(c);
-    return u == '\t' || (u >= ' ' && u != 0x7f);
-}
+constexpr bool is_value_character(char c) noexcept { return value_characters[static_cast<unsigned char>(c)]; }
 
 /// What may stand in a target: printed ASCII without the space.
 constexpr bool is_target_character(char c) noexcept { return c > ' ' && c < 0x7f; }

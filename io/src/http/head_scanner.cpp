@@ -32,8 +32,7 @@ void head_scanner::end_line(std::string_view so_far, std::size_t newline) {
 }
 
 // Of a head that is too long the first line may be to blame.
-void head_scanner::check_length(std::string_view so_far, std::size_t length) const {
-    if (length <= limits_.header_block) return;
+void head_scanner::refuse_length(std::string_view so_far) const {
     if (lines_ != 0) throw error(errc::header_too_large);
     const std::size_t method = std::min(so_far.find(' '), so_far.size());
     throw error(method > limits_.method ? errc::method_not_known : errc::target_too_long);

@@ -23,7 +23,10 @@ public:
 
 private:
     void end_line(std::string_view so_far, std::size_t newline);
-    void check_length(std::string_view so_far, std::size_t length) const;
+    void check_length(std::string_view so_far, std::size_t length) const {
+        if (length > limits_.header_block) refuse_length(so_far);
+    }
+    [[noreturn]] void refuse_length(std::string_view so_far) const;
 
     const limits& limits_;
     std::size_t line_ = 0;      // where the current line begins

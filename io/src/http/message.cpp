@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "http/characters.hpp"
+#include "http/fields_access.hpp"
 
 namespace copse::io::http {
 
@@ -12,7 +13,7 @@ namespace {
 
 response of_type(std::string_view type, std::string body, int status) {
     response r{.status = status, .body = std::move(body)};
-    r.headers.add("Content-Type", type);
+    detail::fields_access::add(r.headers, "Content-Type", type);
     return r;
 }
 

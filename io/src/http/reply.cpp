@@ -96,6 +96,10 @@ void reply::write_start_line(const response& r) {
     status_ = r.status;
     bodyless_ = asked_ != nullptr && !http::has_body(r.status, asked_->method);
     if (opens_tunnel(r)) keep_alive_ = false;  // what follows is no HTTP
+    if (r.status == 200 && r.reason.empty()) {
+        head_.append("HTTP/1.1 200 OK\r\n");
+        return;
+    }
     std::array<char, 24> room;
     head_.append("HTTP/1.1 ").append(digits(r.status, room)).append(" ");
     head_.append(r.reason.empty() ? reason_phrase(r.status) : std::string_view(r.reason)).append("\r\n");

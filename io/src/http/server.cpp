@@ -58,11 +58,10 @@ server::server(socket listener, detail::handler h, const server_options& with, m
     : core_(std::make_shared<detail::server_core>(with, std::move(h))),
       taker_(std::make_unique<stream_server>(
           std::move(listener), [core = core_](socket& s, const endpoint& peer) { core->serve(s, peer); },
-          stream_server_options{
-              .name = with.name,
-              .max_connections = with.max_connections,
-              .max_per_address = with.max_per_address,
-              .stack_size = with.stack_size})) {}
+          stream_server_options{.name = with.name,
+                                .max_connections = with.max_connections,
+                                .max_per_address = with.max_per_address,
+                                .stack_size = with.stack_size})) {}
 
 server::~server() { stop(); }
 

@@ -152,7 +152,7 @@ std::size_t tls_connection::read(std::span<std::byte> into, limit& within) {
     }
 }
 
-void tls_connection::fail_truncated() const { throw stream_truncated(about("tls", engine_.host())); }
+void tls_connection::fail_truncated() const { throw truncation(about("tls", engine_.host()), this); }
 
 std::size_t tls_connection::recv(std::span<std::byte> into, limit within) {
     take_a_turn();

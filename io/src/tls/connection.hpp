@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -26,11 +27,21 @@
 #include <copse/io/buffer.hpp>
 #include <copse/io/buffer_view.hpp>
 #include <copse/io/detail/limit.hpp>
+#include <copse/io/tls_error.hpp>
 #include <copse/mutex.hpp>
 
 #include "engine.hpp"
 
 namespace copse::io::detail {
+
+class tls_connection;
+
+/// Whose end it was: its catcher can tell, as of the errors of sockets by has_origin.
+struct truncation final : stream_truncated {
+    truncation(const std::string& text, const tls_connection* connection) : stream_truncated(text), of(connection) {}
+
+    const tls_connection* of;
+};
 
 class tls_connection {
 public:

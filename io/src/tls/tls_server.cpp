@@ -4,7 +4,9 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "connection.hpp"
 #include "send_at_once.hpp"
+#include "tls_stream_access.hpp"
 
 namespace copse::io {
 
@@ -37,9 +39,11 @@ public:
     void serve(socket taken, const endpoint& peer) {
         std::optional<tls_stream> stream = greet(std::move(taken));
         if (!stream) return;
+        const auto connection = tls_stream_access::connection(*stream);  // kept: no other shall have its address
         try {
             handle_(*stream, peer);
-        } catch (const stream_truncated&) {
+        } catch (const truncation& end) {
+            if (end.of != connection.get()) throw;  // a stream of the handler's own was cut off
             ++counted_.truncated;
         }
     }

@@ -19,13 +19,13 @@
 namespace copse::io {
 
 struct stream_server_options {
-    std::string name = "server";           ///< of its fibers, for messages
-    std::size_t max_connections = 10'000;  ///< at most so many handlers at a time; 0: no limit. More clients wait in the
-                                           ///< kernel's backlog
-    std::size_t max_per_address = 256;     ///< at most so many connections from one address at a time; 0: no limit. Those
-                                           ///< beyond are closed at once
-    std::size_t stack_size = 0;            ///< of each handler; 0: `default_stack_size`
-    unsigned max_accept = 100;             ///< connections taken in a row before others have their turn
+    std::string name = "server";  ///< of its fibers, for messages
+    /// At most so many handlers at a time; 0: no limit. More clients wait in the kernel's backlog.
+    std::size_t max_connections = 10'000;
+    /// At most so many connections from one address at a time; 0: no limit. Those beyond are closed at once.
+    std::size_t max_per_address = 256;
+    std::size_t stack_size = 0;  ///< of each handler; 0: `default_stack_size`
+    unsigned max_accept = 100;   ///< connections taken in a row before others have their turn
     std::chrono::nanoseconds min_delay =
         std::chrono::milliseconds(10);                             ///< the first pause after an accept that failed
     std::chrono::nanoseconds max_delay = std::chrono::seconds(1);  ///< each pause is twice the one before, up to this

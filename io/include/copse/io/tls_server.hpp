@@ -41,8 +41,8 @@ concept tls_handler = std::invocable<F&, tls_stream, const endpoint&> || std::in
 ///
 /// The handshake happens in the fiber of the connection, within the handshake_timeout of the context: a client that says
 /// nothing holds up nobody but itself, and counts towards `max_connections` meanwhile. A handshake that fails is no trouble
-/// of ours: it is counted, and told to nobody; so is a client that is cut off (stream_truncated). An exception of
-/// `tls_server_options::choose` that is none of a client's doing goes to the error handler.
+/// of ours: it is counted, and told to nobody; so is a client that is cut off (stream_truncated), but not another stream of
+/// the handler's. An exception of `tls_server_options::choose` that is none of a client's doing goes to the error handler.
 ///
 /// When the handler returns, the client is told that the end was meant (close_notify); when it throws, it is not. In all
 /// else it is a stream_server, with its limits, its pauses, its stop and its rules.

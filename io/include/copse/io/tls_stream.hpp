@@ -23,6 +23,7 @@ namespace copse::io {
 
 namespace detail {
 class tls_connection;
+struct tls_stream_access;
 }  // namespace detail
 
 /// A connection that nobody else can read or change: TLS 1.2 or 1.3 over a stream that it owns (a socket, a pipe, another
@@ -231,6 +232,7 @@ public:
     std::string server_name() const;
 
 private:
+    friend struct detail::tls_stream_access;
     explicit tls_stream(std::shared_ptr<detail::tls_connection> c) noexcept : connection_(std::move(c)) {}
 
     static detail::limit handshake_limit(const tls_context& with) {

@@ -86,10 +86,10 @@ struct server_stats {
     std::uint64_t refused = 0;            ///< closed at once: too many from one address, or no descriptor was free
     std::uint64_t failed_handshakes = 0;  ///< of `server_options::secure`
     std::uint64_t requests = 0;           ///< whose head was read and found good
-    std::uint64_t bad_requests = 0;       ///< that broke HTTP or a limit: answered with a 4xx, 501 or 505 if anybody listens
-    std::uint64_t failures = 0;           ///< handlers that threw, ran into `server_options::handler`, or did not answer
-    std::size_t connections = 0;          ///< now
-    std::size_t idle = 0;                 ///< of these, between requests
+    std::uint64_t bad_requests = 0;  ///< that broke HTTP or a limit: answered with a 4xx, 501 or 505 if anybody listens
+    std::uint64_t failures = 0;      ///< handlers that threw, ran into `server_options::handler`, or did not answer
+    std::size_t connections = 0;     ///< now
+    std::size_t idle = 0;            ///< of these, between requests
 };
 
 /// What the hub's error handler is told when a handler fails. The text names the request, and says why:
