@@ -9,7 +9,6 @@
 #include <copse/timeout.hpp>
 
 #include "http/ahead_stream.hpp"
-#include "http/request_head.hpp"
 
 namespace copse::io::http::detail {
 
@@ -91,7 +90,7 @@ bool connection::take_turn() {
 bool connection::read_head() {
     try {
         const std::size_t head = await_head();
-        turn_->frame = parse_request_head(in_.unread().substr(0, head), with_.limits, turn_->request);
+        turn_->frame = turn_->parser.parse_head(in_.unread().substr(0, head), turn_->request);
         in_.consume(head);
         return true;
     } catch (const error& e) {

@@ -50,7 +50,7 @@ std::optional<std::uint64_t> request_body::length() const noexcept {
 void request_body::open() {
     if (opened_) return;
     if (!chunked_ && length_ > most_) throw error(errc::body_too_large);
-    if (chunked_) chunks_.begin(most_);
+    if (chunked_) parser_.limit_body(most_);
     if (unasked_ && in_->empty()) invite();
     unasked_ = false;
     opened_ = true;
@@ -149,7 +149,7 @@ std::size_t request_body::read_chunks(std::span<std::byte> into, limit& within) 
             if (!in_time(within, [&](patience p) { return in_->fill(*wire_, p); }))
                 throw error(errc::message_incomplete);
         }
-        const auto step = chunks_.decode(in_->unread(), into, trailers_);
+        const auto step = parser_.decode(in_->unread(), into, trailers_);
         in_->consume(step.consumed);
         received_ += step.consumed;
         done_ = step.done;

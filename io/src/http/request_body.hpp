@@ -8,16 +8,16 @@
 
 #include <copse/io/http/server.hpp>
 
-#include "http/chunk_decoder.hpp"
 #include "http/framing.hpp"
 #include "http/intake.hpp"
+#include "http/request_parser.hpp"
 #include "http/wire.hpp"
 
 namespace copse::io::http::detail {
 
 class request_body {
 public:
-    request_body(chunk_decoder& chunks, const server_options& with) noexcept : chunks_(chunks), with_(with) {}
+    request_body(request_parser& parser, const server_options& with) noexcept : parser_(parser), with_(with) {}
 
     /// The body of a request whose head has been parsed.
     void begin(wire& from, intake& in, const framing& f);
@@ -56,7 +56,7 @@ private:
     template <class Receive>
     auto in_time(limit& within, Receive&& receive);
 
-    chunk_decoder& chunks_;
+    request_parser& parser_;
     const server_options& with_;
     wire* wire_ = nullptr;
     intake* in_ = nullptr;

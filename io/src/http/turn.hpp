@@ -10,19 +10,19 @@
 
 #include <copse/io/http/server.hpp>
 
-#include "http/chunk_decoder.hpp"
 #include "http/framing.hpp"
 #include "http/head_scanner.hpp"
 #include "http/reply.hpp"
 #include "http/request_body.hpp"
+#include "http/request_parser.hpp"
 
 namespace copse::io::http::detail {
 
 struct turn {
     explicit turn(const server_options& with)
-        : chunks(with.limits), scanner(with.limits), body(chunks, with), answer(with) {}
+        : parser(with.limits), scanner(with.limits), body(parser, with), answer(with) {}
 
-    chunk_decoder chunks;
+    request_parser parser;
     head_scanner scanner;
     http::request request;
     framing frame;
