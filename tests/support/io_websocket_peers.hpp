@@ -1,6 +1,6 @@
 #pragma once
 
-/// Both sides of WebSocket for tests: a client that sends exactly the bytes the test wants, a server of ours, frames by hand.
+/// Both sides of WebSocket: a client that sends exactly the bytes that a test wants, a server of ours, frames by hand.
 
 #include "io_http_script.hpp"
 

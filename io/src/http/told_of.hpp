@@ -15,8 +15,8 @@ std::string name_of(const method& m, const url& u);
 /// `e`'s text without the code's own, which std::system_error adds.
 std::string said_by(const std::system_error& e);
 
-/// In a handler of a std::system_error: throws it again, as what it is, with the name of the request in front. What is of a type
-/// that only its owner can make is thrown as it is.
+/// In a handler of a std::system_error: throws it again, as what it is, with the name of the request in front. What is of a
+/// type that only its owner can make is thrown as it is.
 [[noreturn]] void throw_named(const method& m, const url& u);
 
 /// What the source of a request's body threw: the caller's own, which passes as it is.

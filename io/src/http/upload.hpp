@@ -2,8 +2,8 @@
 //
 // Invariants:
 //   - It is sent in one go, or by a fiber of its own, so that an answer that comes before a large body is sent is seen. The
-//     exchange and that fiber share this, and either may be the last: an exchange that ends where it cannot wait (in the hub, or
-//     called by the source of the body) leaves the fiber to itself, with a kill asked for and the connection closed.
+//     exchange and that fiber share this, and either may be the last: an exchange that ends where it cannot wait (in the
+//     hub, or called by the source of the body) leaves the fiber to itself, with a kill asked for and the connection closed.
 //   - The stream is closed but not ended as long as the fiber may be within it.
 #pragma once
 

@@ -137,7 +137,7 @@ std::size_t websocket_state::read(std::span<std::byte> into) {
     return read_keeping_alive(into);
 }
 
-/// They leave with what others send, or alone. The receiver goes on, unless a peer that does not read has asked for too many.
+/// They leave with what others send, or alone. The receiver goes on, unless a peer that does not read has asked for many.
 void websocket_state::pass_pongs_on() {
     if (cut_off_) engine_.outbox().clear();
     if (engine_.outbox().empty()) return;

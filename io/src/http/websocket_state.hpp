@@ -1,10 +1,11 @@
 // A websocket's connection: who may send, what a receiver does besides, how it ends.
 //
 // Invariants:
-//   - Whoever sends holds `sending_`, and leaves nothing in the engine's outbox. What the receiver puts there (pongs) is sent
-//     by a fiber of its own if nobody sends: a receiver may be interrupted at each of its waits, and must not leave half a frame.
-//   - A send that did not come to its end closes the stream: half a frame cannot be followed by another. If it was the fiber's
-//     with the pongs, nothing more is sent, but what has come until then can be received.
+//   - Whoever sends holds `sending_`, and leaves nothing in the engine's outbox. What the receiver puts there (pongs) is
+//     sent by a fiber of its own if nobody sends: a receiver may be interrupted at each of its waits, and must not leave
+//     half a frame.
+//   - A send that did not come to its end closes the stream: half a frame cannot be followed by another. If it was that of
+//     the fiber with the pongs, nothing more is sent, but what has come until then can be received.
 #pragma once
 
 #include <chrono>

@@ -131,8 +131,8 @@ public:
     response_stream(response_stream&&) noexcept;
     response_stream& operator=(response_stream&&) noexcept;
     /// As close.
-    /// Parks:   while the source of the request's body cleans up, if it is still asked. In the hub, and in that source, it is
-    ///          left to end by itself.
+    /// Parks:   while the source of the request's body cleans up, if it is still asked. In the hub, and in that source,
+    ///          it is left to end by itself.
     ~response_stream();
 
     int status() const noexcept;
@@ -212,9 +212,9 @@ private:
 ///   proxies and no caches, and reads no environment.
 ///
 /// Unless a line says otherwise requests throw, with method and URL in the text: bad_url; std::invalid_argument for headers
-/// that are the client's; error; std::system_error as `io::connect` and sockets do; tls_error; timed_out; what
-/// functions of the caller throw that is of their own type, as it is; and whatever a kill or a timeout scope throws. A status
-/// is no error. After any of these the client is as before, the connection closed.
+/// that are the client's; error; std::system_error as `io::connect` and sockets do; tls_error; timed_out; what functions of
+/// the caller throw that is of a type of their own, as it is; and whatever a kill or a timeout scope throws. A status is no
+/// error. After any of these the client is as before, the connection closed.
 class client {
 public:
     explicit client(client_options with = {});

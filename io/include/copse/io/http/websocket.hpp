@@ -72,8 +72,8 @@ struct websocket_options {
 /// | closed  | close frames both ways; the peer breaking the protocol, or leaving without a close frame; an error of |
 /// |         | the stream below; a kill or time-out within a message that is sent; abort, the destructor      |
 ///
-/// Pongs are sent by a fiber of its own, which ends with the connection: a receiver that is interrupted leaves no half of one.
-/// It waits for them only when more than 64 KiB have not gone out.
+/// Pongs are sent by a fiber of its own, which ends with the connection: a receiver that is interrupted leaves no half of
+/// one. It waits for them only when more than 64 KiB have not gone out.
 ///
 /// Unless a line says otherwise what waits throws std::system_error of the stream below, timed_out when its time is over,
 /// wrong_thread, and whatever a kill or a timeout scope throws. The thread is that of the stream below.
