@@ -16,7 +16,11 @@ open_file::~open_file() { sys.close(fd); }
 
 std::string describe(const char* operation, const std::string& name) { return std::string(operation) + " of " + name; }
 
-void fail_file(int error, const char* operation, const std::string& name) { fail(error, describe(operation, name)); }
+void fail_file(int error, const char* operation, const std::string& name) {
+    const char* const hint =
+        error == ESPIPE ? ", a pipe, terminal or socket: pipe_reader, pipe_writer and socket are for those" : "";
+    fail(error, describe(operation, name) + hint);
+}
 
 void check_path(const char* operation, const std::string& path) {
     if (path.find('\0') != std::string::npos)

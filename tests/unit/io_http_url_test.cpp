@@ -153,6 +153,8 @@ TEST(IoHttpUrl, Fault_HT11_RefusesWhatIsNone) {
 }
 
 TEST(IoHttpUrl, SaysWhatIsWrongAndNoPassword) {
+    EXPECT_EQ(why("ftp://a/"), "not a URL: \"ftp://a/\": the scheme ftp is none of http, https, ws and wss, and of "
+                               "others the port has to be given");
     EXPECT_EQ(why("http://user:secret@a:x/"), "not a URL: \"http://…@a:x/\": the port is not a number from 1 to 65535");
     EXPECT_EQ(why("http://a/\n"),
               "not a URL: \"http://a/\\x0A\": a space, control character or byte over 126 must be percent-encoded");

@@ -58,6 +58,14 @@ bool is_nonblocking(int fd) { return (::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0; }
 
 using IoPipe = io_leak_check;
 
+TEST_F(IoPipe, IsNoFile) {
+    auto [reader, writer] = io::pipe();
+    const int fd = reader.native_handle();
+    EXPECT_EQ(text_of([&] { io::file::adopt(fd); }),
+              "adopt of fd " + std::to_string(fd) +
+                  ", a pipe, terminal or socket: pipe_reader, pipe_writer and socket are for those: Illegal seek");
+}
+
 TEST_F(IoPipe, ReaderParksUntilThereIsSomething) {
     auto [reader, writer] = io::pipe();
     auto& r = reader;

@@ -458,6 +458,14 @@ TEST_F(IoTls, APeerThatIsGoneIsSaidSo) {
     EXPECT_THROW(pair.client.send_all("more"), std::system_error);
 }
 
+TEST_F(IoTls, APeerThatSpeaksNoTlsIsSaidSo) {
+    auto [a, b] = io::socketpair();
+    b.send_all("220 mail.example ready\r\n");
+    EXPECT_EQ(what_is_thrown_by(
+                  [&, &end = a] { io::tls_stream::client(std::move(end), common_client_context(), "localhost"); }),
+              "tls handshake with \"localhost\", who seems not to speak TLS: wrong version number");
+}
+
 // ---- TL07
 
 /// Shakes hands with one side's steps watched, and tells how often each side came to a step.

@@ -204,7 +204,9 @@ url url::parse(std::string_view text) {
         check_name(made.host_, text);
     }
     if (authority.size() > 1) made.port_ = read_port(authority.substr(1), text);  // "host:" has none (RFC 3986, 3.2.3)
-    if (made.port_ == 0) refuse(text, "the scheme " + made.scheme_ + " has no port of its own, and none is given");
+    if (made.port_ == 0)
+        refuse(text, "the scheme " + made.scheme_ +
+                         " is none of http, https, ws and wss, and of others the port has to be given");
 
     check(path, "/:@", text, "path");
     made.path_ = without_dots(path);

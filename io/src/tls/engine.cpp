@@ -214,7 +214,7 @@ std::string printable(std::string text) {
 }  // namespace
 
 std::exception_ptr tls_engine::handshake_error() const {
-    const std::string text = about("tls handshake", host_.text);
+    std::string text = about("tls handshake", host_.text);
     const long verified = SSL_get_verify_result(ssl_.get());
     if (verified != X509_V_OK && ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED)
         return std::make_exception_ptr(
@@ -222,6 +222,8 @@ std::exception_ptr tls_engine::handshake_error() const {
     if (with_->is_server && chosen_for_ && chosen_ == nullptr)
         return std::make_exception_ptr(
             tls_error(make_error_code(tls_errc::unknown_server_name), text + ": \"" + printable(server_name_) + '"'));
+    // Of a record's head: the peer has sent something that is none.
+    if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_WRONG_VERSION_NUMBER) text += ", who seems not to speak TLS";
     return std::make_exception_ptr(tls_error(take_openssl_error(), text));
 }
 

@@ -100,12 +100,12 @@ void load_chain(SSL_CTX* into, const source& from) {
     if (!is_end_of_pem()) fail_openssl("tls_context: the chain of " + from.origin);
 }
 
-void load_key(SSL_CTX* into, const source& from, const std::string& password) {
+void load_key(SSL_CTX* into, const source& from, const std::string& password, const char* hint = "") {
     const bio_ptr reading = from.open();
     std::string given = password;
     const key_ptr key(PEM_read_bio_PrivateKey(reading.get(), nullptr, give_password, &given));
     OPENSSL_cleanse(given.data(), given.size());
-    if (key == nullptr) fail_openssl("tls_context: no private key that can be read in " + from.origin);
+    if (key == nullptr) fail_openssl("tls_context: no private key that can be read in " + from.origin + hint);
     if (SSL_CTX_use_PrivateKey(into, key.get()) != 1) fail_openssl("tls_context: the private key of " + from.origin);
 }
 
@@ -183,7 +183,7 @@ void load_identity(SSL_CTX* into, const tls_identity& from) {
     if (key_apart) {
         load_key(into, source_of("key", from.key_file, from.key_pem), from.key_password);
     } else {
-        load_key(into, chain, from.key_password);
+        load_key(into, chain, from.key_password, ", and neither key_file nor key_pem is given");
     }
     if (SSL_CTX_check_private_key(into) != 1) fail_openssl("tls_context: the key is not that of " + chain.origin);
 }
