@@ -42,9 +42,15 @@ foreach(property IN ITEMS IMPORTED_LOCATION IMPORTED_LOCATION_RELEASE IMPORTED_L
 endforeach()
 
 # What TLS stands on; a static library brings none of it along.
-set(pc_io_tls "")
+set(pc_io_needs "")
 if(COPSE_TLS)
-    set(pc_io_tls ", openssl >= 3.0")
+    set(pc_io_needs ", openssl >= 3.0")
+endif()
+if(COPSE_CARES)
+    string(APPEND pc_io_needs ", libcares")
+endif()
+if(COPSE_URING)
+    string(APPEND pc_io_needs ", liburing >= 2.3")
 endif()
 
 foreach(room IN ITEMS fibers io)
