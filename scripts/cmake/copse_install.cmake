@@ -41,7 +41,7 @@ foreach(property IN ITEMS IMPORTED_LOCATION IMPORTED_LOCATION_RELEASE IMPORTED_L
     endif()
 endforeach()
 
-# What TLS stands on; a static library brings none of it along.
+# What io stands on; a static library brings none of it along.
 set(pc_io_needs "")
 if(COPSE_TLS)
     set(pc_io_needs ", openssl >= 3.0")
