@@ -262,7 +262,7 @@ TEST_F(IoFileRing, AThreadThatEndsWaitsForWhatRuns) {
         << "what was written was read from memory that was still there";
 }
 
-TEST_F(IoFileRing, Fk01_AChildHasARingOfItsOwn) {
+TEST_F(IoFileRing, Fault_FK01_AChildHasARingOfItsOwn) {
     if (copse_test::thread_sanitized) GTEST_SKIP() << "ThreadSanitizer dies when a child makes threads";
     auto f = made("a", "abc");
     slow_disk({kind::read});

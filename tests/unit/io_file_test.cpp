@@ -208,7 +208,7 @@ TEST_P(IoFile, ErrorsOfTheDisk) {
 
 // ---- Several fibers
 
-TEST_P(IoFile, Fd06_OthersRunWhileTheDiskIsSlow) {
+TEST_P(IoFile, Fault_FD06_OthersRunWhileTheDiskIsSlow) {
     auto f = made("a", "abc");
     slow_disk({kind::read});
     auto reading = copse::spawn([&] { return f.read_to_end(); });

@@ -136,7 +136,7 @@ TEST_F(HttpServer, TimeLimits) {
     server_.reset();
 }
 
-TEST_F(HttpServer, SlowHeadsAndBodiesAreCut) {
+TEST_F(HttpServer, Fault_NT10_SlowHeadsAndBodiesAreCut) {
     copse::virtual_time time;
     serve();
     const auto drip = [&](std::string_view head, std::string_view drops, std::chrono::milliseconds every) {
@@ -160,7 +160,7 @@ TEST_F(HttpServer, SlowHeadsAndBodiesAreCut) {
     server_.reset();
 }
 
-TEST_F(HttpServer, AClientsTimeIsCountedOverAllReads) {
+TEST_F(HttpServer, Fault_NT10_AClientsTimeIsCountedOverAllReads) {
     copse::virtual_time time;
     const auto cut_after = [&](const http::server_options& with) {
         serve(

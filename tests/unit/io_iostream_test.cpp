@@ -136,7 +136,7 @@ TEST_F(IoIostream, TimeOutsComeOutAndTheStreamGoesOn) {
 }
 
 // KL05: whatever the operator, the kill comes out.
-TEST_F(IoIostream, Kl05_AKillPassesThroughEveryFunction) {
+TEST_F(IoIostream, Fault_KL05_AKillPassesThroughEveryFunction) {
     std::vector<std::function<void()>> waits = {
         [&] { s.get(); },
         [&] { s.peek(); },
@@ -179,7 +179,7 @@ TEST_F(IoIostream, Kl05_AKillPassesThroughEveryFunction) {
     }
 }
 
-TEST_F(IoIostream, Kl05_AKillPassesThroughWriting) {
+TEST_F(IoIostream, Fault_KL05_AKillPassesThroughWriting) {
     const std::vector<std::function<void(io::iostream&)>> waits = {
         [&](io::iostream& t) { t << lot; },
         [&](io::iostream& t) { t.write(lot.data(), static_cast<std::streamsize>(lot.size())); },
@@ -200,7 +200,7 @@ TEST_F(IoIostream, Kl05_AKillPassesThroughWriting) {
 }
 
 // KL05: the user wants silent errors. The kill is not one of them.
-TEST_F(IoIostream, Kl05_WithoutTheMaskTheKillComesAtTheNextWait) {
+TEST_F(IoIostream, Fault_KL05_WithoutTheMaskTheKillComesAtTheNextWait) {
     error_recorder reported;
     s.exceptions(std::ios::goodbit);
     std::string told;
@@ -251,7 +251,7 @@ TEST_F(IoIostream, WithoutTheMaskErrorsAreKept) {
 }
 
 // With unitbuf the standard sends from a destructor that must not throw.
-TEST_F(IoIostream, Kl05_UnitbufNeverTerminates) {
+TEST_F(IoIostream, Fault_KL05_UnitbufNeverTerminates) {
     io::iostream t(std::ref(peer), {.write_buffer = std::size_t{1} << 22});
     t << lot;
     auto writing = copse::spawn([&] {
@@ -266,7 +266,7 @@ TEST_F(IoIostream, Kl05_UnitbufNeverTerminates) {
 }
 
 // What reads for another stream meets that stream's mask: the fiber library tells of it.
-TEST_F(IoIostream, Kl05_AnotherStreamsMaskEatsTheKillAndItIsReported) {
+TEST_F(IoIostream, Fault_KL05_AnotherStreamsMaskEatsTheKillAndItIsReported) {
     error_recorder reported;
     std::string told;
     auto reading = copse::spawn([&] {

@@ -88,7 +88,7 @@ TEST_F(IoSignalListener, RemembersWhatCameBefore) {
 }
 
 // SG01: several are one.
-TEST_F(IoSignalListener, Sg01_Coalesces) {
+TEST_F(IoSignalListener, Fault_SG01_Coalesces) {
     io::signal_listener listener({SIGUSR1});
     for (int i = 0; i < 5; ++i) ::raise(SIGUSR1);
     EXPECT_EQ(listener.wait(), SIGUSR1);
@@ -211,7 +211,7 @@ TEST_F(IoSignalListener, WaitSignalTakesThemForAWhile) {
     EXPECT_EQ(handler_of(SIGUSR1), user_handler);
 }
 
-TEST_F(IoSignalListener, Sg01_ComesFromAnyThread) {
+TEST_F(IoSignalListener, Fault_SG01_ComesFromAnyThread) {
     io::signal_listener listener({SIGUSR1});
     std::thread other([] { ::pthread_kill(::pthread_self(), SIGUSR1); });
     EXPECT_EQ(listener.wait(), SIGUSR1);
@@ -219,7 +219,7 @@ TEST_F(IoSignalListener, Sg01_ComesFromAnyThread) {
 }
 
 // SG01: several hubs, a storm, listeners that come and go meanwhile.
-TEST_F(IoSignalListener, Sg01_StormWhileListenersComeAndGo) {
+TEST_F(IoSignalListener, Fault_SG01_StormWhileListenersComeAndGo) {
     const own_handler quiet(SIGUSR1, user_handler);
     std::atomic<bool> over{false};
     std::thread storm([&] {

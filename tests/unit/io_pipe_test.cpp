@@ -136,7 +136,7 @@ TEST_F(IoPipe, ReadToEndHasALimit) {
 }
 
 // NT03: EPIPE, and nobody gets SIGPIPE, whatever is done with it.
-TEST_F(IoPipe, Nt03_NobodyReadsIsEpipeWithoutASignal) {
+TEST_F(IoPipe, Fault_NT03_NobodyReadsIsEpipeWithoutASignal) {
     for (const auto disposition : {SIG_DFL, SIG_IGN}) {
         const auto before = ::signal(SIGPIPE, disposition);
         auto [reader, writer] = io::pipe();
@@ -152,7 +152,7 @@ TEST_F(IoPipe, Nt03_NobodyReadsIsEpipeWithoutASignal) {
     }
 }
 
-TEST_F(IoPipe, Nt03_ASigpipeThatWasPendingStaysPending) {
+TEST_F(IoPipe, Fault_NT03_ASigpipeThatWasPendingStaysPending) {
     sigset_t pipe, before, pending;
     sigemptyset(&pipe);
     sigaddset(&pipe, SIGPIPE);
@@ -279,7 +279,7 @@ TEST_F(IoPipe, AdoptsWhatItCanRead) {
 }
 
 // FD14: the open file is as it was.
-TEST_F(IoPipe, Fd14_BorrowedStaysBlockingAndOpen) {
+TEST_F(IoPipe, Fault_FD14_BorrowedStaysBlockingAndOpen) {
     shared_pipe p;
     {
         auto reader = io::pipe_reader::borrow(p.ends[0]);
@@ -295,7 +295,7 @@ TEST_F(IoPipe, Fd14_BorrowedStaysBlockingAndOpen) {
     EXPECT_GE(::fcntl(p.ends[0], F_GETFD), 0);
 }
 
-TEST_F(IoPipe, Fd14_BorrowedMovesMuch) {
+TEST_F(IoPipe, Fault_FD14_BorrowedMovesMuch) {
     shared_pipe p;
     auto reader = io::pipe_reader::borrow(p.ends[0]);
     auto writer = io::pipe_writer::borrow(p.ends[1]);
@@ -309,7 +309,7 @@ TEST_F(IoPipe, Fd14_BorrowedMovesMuch) {
 }
 
 // Another one who reads the same open file was faster: nobody blocks.
-TEST_F(IoPipe, Fd14_BorrowedIsRightWhateverOthersDo) {
+TEST_F(IoPipe, Fault_FD14_BorrowedIsRightWhateverOthersDo) {
     copse::virtual_time time;
     shared_pipe p;
     auto reader = io::pipe_reader::borrow(p.ends[0]);
@@ -324,7 +324,7 @@ TEST_F(IoPipe, Fd14_BorrowedIsRightWhateverOthersDo) {
     EXPECT_THROW(writer.write_for("x", 1h), io::timed_out);
 }
 
-TEST_F(IoPipe, Fd14_BorrowedFileAndTerminal) {
+TEST_F(IoPipe, Fault_FD14_BorrowedFileAndTerminal) {
     const int file = ::memfd_create("copse", MFD_CLOEXEC);
     auto to_file = io::pipe_writer::borrow(file);
     to_file.write_all(pattern(10'000));

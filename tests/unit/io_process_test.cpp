@@ -83,7 +83,7 @@ TEST_F(IoProcess, TimeIsUp) {
 }
 
 // SP01: the child's error, the program's name, nothing left.
-TEST_F(IoProcess, Sp01_CannotStart) {
+TEST_F(IoProcess, Fault_SP01_CannotStart) {
     EXPECT_EQ(error_of([] { io::process({"/no/such/program"}); }), std::errc::no_such_file_or_directory);
     EXPECT_EQ(error_of([] { io::process({"no-such-program-in-path"}); }), std::errc::no_such_file_or_directory);
     EXPECT_EQ(error_of([] { io::process({"/etc/passwd"}); }), std::errc::permission_denied);
@@ -95,7 +95,7 @@ TEST_F(IoProcess, Sp01_CannotStart) {
               "start of \"/no/such/program\": No such file or directory");
 }
 
-TEST_F(IoProcess, Sp01_NoPidfd) {
+TEST_F(IoProcess, Fault_SP01_NoPidfd) {
     io::detail::sys.pidfd_open = [](pid_t) {
         errno = EMFILE;
         return -1;
@@ -104,7 +104,7 @@ TEST_F(IoProcess, Sp01_NoPidfd) {
 }
 
 // SP02: with SIGCHLD ignored it may have gone before we could look.
-TEST_F(IoProcess, Sp02_GoneBeforeWeLook) {
+TEST_F(IoProcess, Fault_SP02_GoneBeforeWeLook) {
     io::detail::sys.pidfd_open = [](pid_t pid) {
         ::waitpid(pid, nullptr, 0);
         errno = ESRCH;
@@ -125,7 +125,7 @@ TEST_F(IoProcess, RefusesWhatIsNoCommand) {
 }
 
 // SP02: fifty at once, on two threads.
-TEST_F(IoProcess, Sp02_ManyAtOnce) {
+TEST_F(IoProcess, Fault_SP02_ManyAtOnce) {
     const auto start_many = [] {
         std::vector<copse::fiber<int>> all;
         for (int i = 0; i < 25; ++i)
@@ -140,7 +140,7 @@ TEST_F(IoProcess, Sp02_ManyAtOnce) {
 }
 
 // SP03: whatever the program does with SIGCHLD.
-TEST_F(IoProcess, Sp03_SigchldIsTheProgramsOwn) {
+TEST_F(IoProcess, Fault_SP03_SigchldIsTheProgramsOwn) {
     static volatile std::sig_atomic_t told = 0;
     const auto before = ::signal(SIGCHLD, [](int) { told = 1; });
     EXPECT_TRUE(io::run({"true"}).status.success());
@@ -150,7 +150,7 @@ TEST_F(IoProcess, Sp03_SigchldIsTheProgramsOwn) {
     for (int i = 0; i < 20; ++i) EXPECT_FALSE(io::process({"true"}).wait().known());
 }
 
-TEST_F(IoProcess, Sp03_OthersChildrenAreTheirs) {
+TEST_F(IoProcess, Fault_SP03_OthersChildrenAreTheirs) {
     const pid_t foreign = ::fork();
     if (foreign == 0) ::_exit(5);
     EXPECT_TRUE(io::run({"true"}).status.success());
@@ -159,7 +159,7 @@ TEST_F(IoProcess, Sp03_OthersChildrenAreTheirs) {
     EXPECT_EQ(WEXITSTATUS(status), 5);
 }
 
-TEST_F(IoProcess, Sp03_StatusTakenByAnother) {
+TEST_F(IoProcess, Fault_SP03_StatusTakenByAnother) {
     const io::process p = sleeper();
     p.kill();
     EXPECT_EQ(::waitpid(-1, nullptr, 0), p.pid());
@@ -167,7 +167,7 @@ TEST_F(IoProcess, Sp03_StatusTakenByAnother) {
 }
 
 // SP04: neither side waits for the other, whatever the sizes.
-TEST_F(IoProcess, Sp04_MuchBothWays) {
+TEST_F(IoProcess, Fault_SP04_MuchBothWays) {
     const std::string sent = pattern(1 << 20);
     const io::process_result result = io::run({"cat"}, {}, sent);
     EXPECT_TRUE(result.output == sent);
@@ -177,13 +177,13 @@ TEST_F(IoProcess, Sp04_MuchBothWays) {
     EXPECT_TRUE(twice.errors == sent);
 }
 
-TEST_F(IoProcess, Sp05_ClosesItsInputEarly) {
+TEST_F(IoProcess, Fault_SP05_ClosesItsInputEarly) {
     const io::process_result result = io::run({"head", "-c", "3"}, {}, pattern(1 << 20));
     EXPECT_EQ(result.output.size(), 3U);
     EXPECT_TRUE(result.status.success());
 }
 
-TEST_F(IoProcess, Sp05_WritesMoreThanItMay) {
+TEST_F(IoProcess, Fault_SP05_WritesMoreThanItMay) {
     for (const char* where : {"yes", "yes >&2"}) {
         EXPECT_EQ(error_of([&] {
                       io::run({"sh", "-c", where}, {.max_output = 1 << 16});
@@ -193,14 +193,14 @@ TEST_F(IoProcess, Sp05_WritesMoreThanItMay) {
     }
 }
 
-TEST_F(IoProcess, Sp05_IgnoresSigterm) {
+TEST_F(IoProcess, Fault_SP05_IgnoresSigterm) {
     io::process p({"sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"}, {.output = redirect::pipe});
     EXPECT_EQ(p.output().read_pooled().text(), "ready\n");
     EXPECT_EQ(p.stop_for(10ms).signal(), SIGKILL);
 }
 
 // Its cat holds the other stream open until `held` is closed.
-TEST_F(IoProcess, Sp05_TooMuchOfOneStreamEndsBoth) {
+TEST_F(IoProcess, Fault_SP05_TooMuchOfOneStreamEndsBoth) {
     for (const char* program : {"exec 3<&0; cat <&3 & yes >&2", "exec 3<&0; cat <&3 >&2 & yes"}) {
         auto held = io::pipe();
         io::process p({"sh", "-c", program}, {.input = redirect::descriptor(held.reader.native_handle()),
@@ -247,7 +247,7 @@ TEST_F(IoProcess, CommunicateGoesOnAfterATimeout) {
 }
 
 // SP06: there is no shell.
-TEST_F(IoProcess, Sp06_ArgumentsAsTheyAre) {
+TEST_F(IoProcess, Fault_SP06_ArgumentsAsTheyAre) {
     const std::string odd = "a b;c\n$HOME `x` \"'*";
     EXPECT_EQ(io::check_output({"printf", "%s|", odd, "-n", "", "--"}), odd + "|-n||--|");
     EXPECT_THROW(io::process({"echo", std::string("a\0b", 3)}), std::invalid_argument);
@@ -255,21 +255,21 @@ TEST_F(IoProcess, Sp06_ArgumentsAsTheyAre) {
 }
 
 // SP07: also what has no CLOEXEC.
-TEST_F(IoProcess, Sp07_SeesThreeDescriptors) {
+TEST_F(IoProcess, Fault_SP07_SeesThreeDescriptors) {
     const int leaky = ::open("/dev/null", O_RDONLY);
     // The last is the directory that ls itself has open.
     EXPECT_EQ(io::check_output({"ls", "/proc/self/fd"}), "0\n1\n2\n3\n");
     ::close(leaky);
 }
 
-TEST_F(IoProcess, Sp07_ItsPipesBlock) {
+TEST_F(IoProcess, Fault_SP07_ItsPipesBlock) {
     const std::string flags = io::check_output({"grep", "flags", "/proc/self/fdinfo/0", "/proc/self/fdinfo/1"},
                                                {.input = redirect::pipe}, "x");
     EXPECT_EQ(flags, "/proc/self/fdinfo/0:flags:\t00\n/proc/self/fdinfo/1:flags:\t01\n");
 }
 
 // The other end, and our own use of this one, still does not.
-TEST_F(IoProcess, Sp07_PipesOfOursBlockInIt) {
+TEST_F(IoProcess, Fault_SP07_PipesOfOursBlockInIt) {
     auto in = io::pipe();
     auto out = io::pipe();
     io::process p({"grep", "flags", "/proc/self/fdinfo/0", "/proc/self/fdinfo/1"},
@@ -283,7 +283,7 @@ TEST_F(IoProcess, Sp07_PipesOfOursBlockInIt) {
     EXPECT_NE(::fcntl(in.reader.native_handle(), F_GETFL) & O_NONBLOCK, 0);
 }
 
-TEST_F(IoProcess, Sp07_SocketsOfOursAreGivenOrRefused) {
+TEST_F(IoProcess, Fault_SP07_SocketsOfOursAreGivenOrRefused) {
     auto [given, kept] = io::socketpair();
     const int fd = given.native_handle();
     EXPECT_EQ(text_of([&] { io::process({"cat"}, {.input = redirect::descriptor(fd)}); }),
@@ -304,7 +304,7 @@ TEST_F(IoProcess, Sp07_SocketsOfOursAreGivenOrRefused) {
 }
 
 // The other end hears of the program's end at once.
-TEST_F(IoProcess, Sp07_WhatIsGivenIsNotOursAnyMore) {
+TEST_F(IoProcess, Fault_SP07_WhatIsGivenIsNotOursAnyMore) {
     auto [given, kept] = io::socketpair();
     const io::process p({"echo", "text"}, {.output = redirect::give(std::move(given))});
     EXPECT_EQ(recv_to_end(kept), "text\n");
@@ -312,7 +312,7 @@ TEST_F(IoProcess, Sp07_WhatIsGivenIsNotOursAnyMore) {
 }
 
 // SP08: it ends with the fiber that holds it.
-TEST_F(IoProcess, Sp08_KillAndTimeoutOfTheFiberEndIt) {
+TEST_F(IoProcess, Fault_SP08_KillAndTimeoutOfTheFiberEndIt) {
     pid_t pid = 0;
     auto holder = copse::spawn([&] {
         const io::process p = sleeper();
