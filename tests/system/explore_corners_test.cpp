@@ -75,10 +75,10 @@ copse::scenario clumsy(std::size_t capacity) {
     };
 }
 
-TEST_F(ExploreCorners, Fault_QU12_AQueueWhoseItemsCannotBeMoved) {
+TEST_F(ExploreCorners, QU12_AQueueWhoseItemsCannotBeMoved) {
     explore_all("queue_fragile", clumsy<copse::queue<fragile>>(1));
 }
-TEST_F(ExploreCorners, Fault_QU12_AChannelWhoseItemsCannotBeMoved) {
+TEST_F(ExploreCorners, QU12_AChannelWhoseItemsCannotBeMoved) {
     explore_all("channel_fragile", clumsy<copse::channel<fragile>>(0));
 }
 
