@@ -1,5 +1,5 @@
-// Every allocation of a lookup is refused in turn, while it is asked and when the answer has come: the call throws or answers, whoever waits with it is
-// not forgotten, and the next call asks again. DN06.
+// Every allocation of a lookup is refused in turn, while it is asked and when the answer has come: the call throws or
+// answers, whoever waits with it is not forgotten, and the next call asks again. DN06.
 // expect-exit: 0
 // expect-stdout: ^lookup: [1-9]\d* refused, nothing left$
 

@@ -56,7 +56,8 @@ public:
     /// Throws:  std::system_error that names the program: ENOENT, EACCES, ENOEXEC (no shell is tried), E2BIG, ENOMEM,
     ///          EAGAIN; EMFILE; what the opening of a redirection gave; std::invalid_argument for no arguments, a NUL
     ///          in a text, a name in the environment that is empty or has '=', `to_output` of another stream than
-    ///          errors, and the number of a socket of ours (see redirect::give). Then nothing has been started and no descriptor is left.
+    ///          errors, and the number of a socket of ours (see redirect::give). Then nothing has been started and no
+    ///          descriptor is left.
     explicit process(const std::vector<std::string>& arguments, const process_options& with = {});
     process(process&& other) noexcept;
     /// Ends ours as the destructor does.
