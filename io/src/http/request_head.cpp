@@ -10,8 +10,8 @@ namespace {
 /// Apart, so that fields which are good pay nothing for it.
 [[noreturn]] void refuse(errc what, const char* why) { throw error(what, why); }
 
-/// Takes the characters of a kind off the front. Each byte of a head is looked at once: what ends one part is what begins the
-/// next, or is an error.
+/// Takes the characters of a kind off the front. Each byte of a head is looked at once: what ends one part is what begins
+/// the next, or is an error.
 template <bool (*Is)(char) noexcept>
 std::string_view take(std::string_view& from) noexcept {
     std::size_t length = 0;
