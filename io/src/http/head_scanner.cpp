@@ -6,6 +6,13 @@
 
 namespace copse::io::http::detail {
 
+namespace {
+
+/// Apart, so that lines which are good pay nothing for it.
+[[noreturn]] void refuse(errc what, const char* why) { throw error(what, why); }
+
+}  // namespace
+
 std::size_t head_scanner::look(std::string_view so_far) {
     // TLS and other languages are known by their first byte.
     if (!so_far.empty() && !is_token_character(so_far.front())) throw error(errc::bad_start_line);
@@ -23,11 +30,11 @@ std::size_t head_scanner::look(std::string_view so_far) {
 }
 
 void head_scanner::end_line(std::string_view so_far, std::size_t newline) {
-    const errc malformed = lines_ == 0 ? errc::bad_start_line : errc::bad_field;
-    if (newline == line_ || so_far[newline - 1] != '\r') throw error(malformed, "a line ends without CR");
-    if (lines_ != 0 && is_blank(so_far[line_])) throw error(errc::bad_field, "a line is continued");
+    if (newline == line_ || so_far[newline - 1] != '\r')
+        refuse(lines_ == 0 ? errc::bad_start_line : errc::bad_field, "a line ends without CR");
+    if (lines_ != 0 && is_blank(so_far[line_])) refuse(errc::bad_field, "a line is continued");
     check_length(so_far, newline + 1);
-    if (++lines_ > limits_.header_count + 2) throw error(errc::header_too_large, "too many fields");
+    if (++lines_ > limits_.header_count + 2) refuse(errc::header_too_large, "too many fields");
     line_ = searched_ = newline + 1;
 }
 

@@ -11,6 +11,8 @@ namespace copse::io::http {
 
 namespace {
 
+using namespace std::string_view_literals;  // compared by their length first
+
 response of_type(std::string_view type, std::string body, int status) {
     response r{.status = status, .body = std::move(body)};
     detail::fields_access::add(r.headers, "Content-Type", type);
@@ -117,8 +119,8 @@ std::string_view reason_phrase(int status) noexcept {
 }
 
 bool has_body(int status, const method& asked) noexcept {
-    if (status < 200 || status == 204 || status == 304 || asked == "HEAD") return false;
-    return !(asked == "CONNECT" && status < 300);
+    if (status < 200 || status == 204 || status == 304 || asked == "HEAD"sv) return false;
+    return !(asked == "CONNECT"sv && status < 300);
 }
 
 response text(std::string body, int status) { return of_type("text/plain; charset=utf-8", std::move(body), status); }

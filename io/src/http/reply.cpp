@@ -18,6 +18,8 @@ namespace copse::io::http::detail {
 
 namespace {
 
+using namespace std::string_view_literals;  // compared by their length first
+
 /// A body up to this size is copied behind its head: cheaper than to gather two pieces.
 constexpr std::size_t small = 4096;
 
@@ -89,7 +91,7 @@ void reply::check_new(const response& r) const {
 }
 
 bool reply::opens_tunnel(const response& r) const {
-    return asked_ != nullptr && asked_->method == "CONNECT" && r.status < 300;
+    return asked_ != nullptr && asked_->method == "CONNECT"sv && r.status < 300;
 }
 
 void reply::write_start_line(const response& r) {

@@ -80,8 +80,8 @@ auto adapt_handler(F f) {
 ///
 /// - At `max_connections` no more are taken until a handler ends.
 /// - An address, for `max_per_address`, is what one client can have all of: an IPv4 address, also one that came through an
-///   IPv6 socket, or the first 64 bits of another IPv6 address. This machine itself (127.0.0.0/8, ::1, Unix sockets) is never
-///   counted: it is proxies, tools and tests that come from there, many clients behind one address.
+///   IPv6 socket, or the first 64 bits of another IPv6 address. This machine itself (127.0.0.0/8, ::1, Unix sockets) is
+///   never counted: it is proxies, tools and tests that come from there, many clients behind one address.
 /// - An accept that fails is followed by a pause, 10 ms doubling to 1 s, and is told to the error handler, at most once a
 ///   second. When the process has no descriptor left, the clients that wait are refused with a reset, `max_accept` of them a
 ///   pause, for which one descriptor is kept in reserve.

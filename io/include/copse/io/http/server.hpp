@@ -96,8 +96,8 @@ struct server_stats {
 ///
 ///     GET /report?year=2024: no such table
 ///
-/// What was thrown is nested in it: `std::rethrow_if_nested`, or `rethrow_nested()`. A target is printed ASCII, whatever the
-/// client has sent; of a long one the first 200 bytes are shown.
+/// What was thrown is nested in it: `std::rethrow_if_nested`, or `rethrow_nested()`. A target is printed ASCII, whatever
+/// the client has sent; of a long one the first 200 bytes are shown.
 class handler_failure : public std::runtime_error, public std::nested_exception {
 public:
     /// Of the exception that is being handled.
@@ -287,8 +287,8 @@ handler handler_of(F f) {
 ///
 /// - What a handler throws is answered with 500, or cuts off an answer that was begun, and goes to the hub's error handler
 ///   as a `handler_failure`. A handler that returns without an answer is answered for in the same way. Errors of this
-///   connection, such as that the client is gone, are everyday life; those of a handler's own upstream, and reads over its own
-///   limits, are failures.
+///   connection, such as that the client is gone, are everyday life; those of a handler's own upstream, and reads over its
+///   own limits, are failures.
 /// - What is no HTTP, or leaves in doubt where a request ends, is answered (400, 413, 414, 417, 431, 501, 505) and the
 ///   connection is closed: nothing that follows is taken for a request. `Upgrade: h2c` is refused with 505.
 /// - A killed handler's connection is closed without an answer.
