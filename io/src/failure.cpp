@@ -9,6 +9,7 @@
 
 #include "reactor.hpp"
 #include "system_calls.hpp"
+#include "with_origin.hpp"
 
 namespace copse::io {
 
@@ -30,12 +31,7 @@ has_origin::~has_origin() = default;
 
 namespace {
 
-template <class Error>
-struct with_origin final : Error, has_origin {
-    template <class... Args>
-    explicit with_origin(const entry& e, Args&&... args)
-        : Error(std::forward<Args>(args)...), has_origin({e.fd, e.generation}) {}
-};
+origin origin_of(const entry& e) noexcept { return {e.fd, e.generation}; }
 
 std::error_code code_of(int error) { return {error, std::generic_category()}; }
 
@@ -73,16 +69,16 @@ void fail(int error, std::string_view text) { throw std::system_error(code_of(er
 void fail(int error, const char* operation, int fd) { fail(error, describe(operation, fd)); }
 
 void fail(int error, const char* operation, const entry& e, direction d) {
-    throw with_origin<std::system_error>(e, code_of(error), describe(operation, e, d));
+    throw with_origin<std::system_error>(origin_of(e), code_of(error), describe(operation, e, d));
 }
 
 void fail(int error, const char* operation, const entry& e, const endpoint& there) {
-    throw with_origin<std::system_error>(e, code_of(error), describe(operation, e.fd, there));
+    throw with_origin<std::system_error>(origin_of(e), code_of(error), describe(operation, e.fd, there));
 }
 
 void fail_transfer(int error, const char* operation, const entry& e, direction d, std::size_t transferred) {
     const std::string text = with_progress(describe(operation, e, d), transferred);
-    throw with_origin<transfer_error>(e, code_of(error), text, transferred);
+    throw with_origin<transfer_error>(origin_of(e), code_of(error), text, transferred);
 }
 
 void fail_timed_out(const char* operation, int fd, std::size_t transferred) {

@@ -1,5 +1,6 @@
 // The HTTP client: what it asks, for how long, and what it says when that fails.
 
+#include "exceptions.hpp"
 #include "io_http_script.hpp"
 
 #include <copse/io/http/client.hpp>
@@ -219,6 +220,29 @@ TEST_F(IoHttpClient, ErrorsKeepTheirType) {
     EXPECT_THROW(ask(), http::error);
     fail = [] { throw own_error(); };
     EXPECT_THROW(ask(), own_error) << "which nobody else can make";
+}
+
+/// A client inside a server's handler: a reset of the one asked is no reset of the one that asks.
+TEST_F(IoHttpClient, AResetIsOfWhomItCameFrom) {
+    const error_recorder errors;
+    auto backend = io::listen("127.0.0.1:0");
+    const std::string url = "http://" + to_string(backend.local_endpoint()) + "/";
+    io::stream_server server("127.0.0.1:0", [&](io::socket) {
+        http::client client;
+        client.get(url);
+    });
+    server.start();
+    auto asker = io::connect(server.local_endpoint());
+    {
+        scripted_connection asked(backend.accept().connection, 0);
+        asked.read_request();
+        asked.reset();
+    }
+    EXPECT_EQ(recv_to_end(asker), "");
+    EXPECT_TRUE(server.stop_for(10s));
+    EXPECT_EQ(server.stats().resets, 0U);
+    ASSERT_EQ(errors.count(), 1U);
+    EXPECT_TRUE(errors[0].what.starts_with("GET " + url + ": recv")) << errors[0].what;
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 #include <copse/io/http/error.hpp>
 #include <copse/io/tls_error.hpp>
 
-#include "failure.hpp"
+#include "with_origin.hpp"
 
 namespace copse::io::http::detail {
 
@@ -18,12 +18,13 @@ std::string joined(const std::string& name, const std::system_error& e) {
     return said.empty() ? name : name + ": " + said;
 }
 
-/// In a handler of a T: throws what `rebuild` makes of it, or if it is somebody's own kind of T, it.
-template <class T, class F>
-[[noreturn]] void throw_as(const T& caught, F rebuild) {
-    const bool ours = dynamic_cast<const io::detail::has_origin*>(&caught) != nullptr;
-    if (typeid(caught) != typeid(T) && !ours) throw;
-    throw rebuild();
+/// In a handler of a T: throws one that is made of `parts`, whose it was as before; or if it is somebody's own kind of T, it.
+template <class T, class... Parts>
+[[noreturn]] void throw_as(const T& caught, const Parts&... parts) {
+    if (const auto* known = dynamic_cast<const io::detail::has_origin*>(&caught))
+        throw io::detail::with_origin<T>(known->where, parts...);
+    if (typeid(caught) != typeid(T)) throw;
+    throw T(parts...);
 }
 
 }  // namespace
@@ -43,19 +44,19 @@ void throw_named(const method& m, const url& u) {
     try {
         throw;
     } catch (const error& e) {
-        throw_as(e, [&] { return error(static_cast<errc>(e.code().value()), text_of(e)); });
+        throw_as(e, static_cast<errc>(e.code().value()), text_of(e));
     } catch (const timed_out& e) {
-        throw_as(e, [&] { return timed_out(e.code(), text_of(e), e.transferred()); });
+        throw_as(e, e.code(), text_of(e), e.transferred());
     } catch (const transfer_error& e) {
-        throw_as(e, [&] { return transfer_error(e.code(), text_of(e), e.transferred()); });
+        throw_as(e, e.code(), text_of(e), e.transferred());
 #ifdef COPSE_HAS_TLS
     } catch (const stream_truncated& e) {
-        throw_as(e, [&] { return stream_truncated(text_of(e)); });
+        throw_as(e, text_of(e));
     } catch (const tls_error& e) {
-        throw_as(e, [&] { return tls_error(e.code(), text_of(e)); });
+        throw_as(e, e.code(), text_of(e));
 #endif
     } catch (const std::system_error& e) {
-        throw_as(e, [&] { return std::system_error(e.code(), text_of(e)); });
+        throw_as(e, e.code(), text_of(e));
     }
 }
 
