@@ -12,8 +12,8 @@
 #include "uring/uring_calls.hpp"
 #endif
 
+#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,6 +22,7 @@
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
 #include <filesystem>
 #include <initializer_list>
 #include <mutex>
@@ -34,10 +35,18 @@ namespace copse_test {
 
 using kind = copse::io::detail::disk_call::kind;
 
-/// Calls that came while it was closed go on when it opens: those of threads by a condition, those of the kernel by an
-/// eventfd.
+/// Calls that came while it was closed go on when it opens: those of threads by a condition, those of the kernel by a pipe.
 class disk_gate {
 public:
+    disk_gate() {
+        int ends[2] = {-1, -1};
+        if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) std::abort();
+        fd = ends[0];
+        into_ = ends[1];
+    }
+    disk_gate(const disk_gate&) = delete;
+    disk_gate& operator=(const disk_gate&) = delete;
+
     void pass() {
         std::unique_lock lock(mutex_);
         opened_.wait(lock, [this] { return open_; });
@@ -45,15 +54,16 @@ public:
     void set(bool open) {
         const std::lock_guard lock(mutex_);
         open_ = open;
-        ::eventfd_t before = 0;
-        ::eventfd_read(fd, &before);
-        if (open) ::eventfd_write(fd, 1);
+        char before = 0;
+        while (::read(fd, &before, 1) == 1) {}
+        if (open && ::write(into_, "o", 1) != 1) std::abort();
         opened_.notify_all();
     }
 
-    const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);  // readable while it is open
+    int fd = -1;  // readable while it is open
 
 private:
+    int into_ = -1;
     std::mutex mutex_;
     std::condition_variable opened_;
     bool open_ = false;

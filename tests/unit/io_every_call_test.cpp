@@ -249,6 +249,8 @@ bool is_from_the_system(const std::exception_ptr& e) {
     } catch (const copse::nursery_error& several) {
         const auto& all = several.failures();
         return std::all_of(all.begin(), all.end(), is_from_the_system);
+    } catch (const std::nested_exception& told) {  // a handler's failure, by the name of its request
+        return is_from_the_system(told.nested_ptr());
     } catch (...) {
         return false;
     }

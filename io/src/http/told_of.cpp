@@ -8,6 +8,9 @@
 #include <copse/io/tls_error.hpp>
 
 #include "with_origin.hpp"
+#ifdef COPSE_HAS_TLS
+#include "tls/connection.hpp"
+#endif
 
 namespace copse::io::http::detail {
 
@@ -50,6 +53,8 @@ void throw_named(const method& m, const url& u) {
     } catch (const transfer_error& e) {
         throw_as(e, e.code(), text_of(e), e.transferred());
 #ifdef COPSE_HAS_TLS
+    } catch (const io::detail::truncation& e) {
+        throw io::detail::truncation(text_of(e), e.of);
     } catch (const stream_truncated& e) {
         throw_as(e, text_of(e));
     } catch (const tls_error& e) {
