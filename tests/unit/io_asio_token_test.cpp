@@ -320,6 +320,7 @@ TEST_F(asio_token, WhatEndsWithSuccessIsReturnedAndTheKillComesLater) {
 }
 
 TEST_F(asio_token, TimeoutCancelsOnceAndIsThrownInPlaceOfTheError) {
+    const copse::virtual_time time;
     by_hand op;
     op.on_cancel = [&] { op.end(asio::error::operation_aborted, 0); };
     error_code code;
