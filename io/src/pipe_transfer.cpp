@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include <algorithm>
@@ -70,6 +71,12 @@ ssize_t write_borrowed(int fd, std::span<const std::byte> from) noexcept {
         [&] { return write_now(fd, from); });
 }
 
+/// As long as no writer has come to a FIFO the kernel answers a read as at the end; only readiness tells them apart.
+bool awaits_its_first_writer(int fd) noexcept {
+    struct stat about {};
+    return ::fstat(fd, &about) == 0 && S_ISFIFO(about.st_mode) && !is_ready(fd, direction::in);
+}
+
 /// transfer() for what is borrowed: others share it, so nothing is remembered and each call is preceded by a wait.
 template <class Call>
 ssize_t transfer_borrowed(const entry& e, direction d, limit& within, const char* operation, Call&& call) {
@@ -126,6 +133,7 @@ std::optional<std::size_t> pipe_reader::try_read(std::span<std::byte> into) {
     if (borrowed_ && !is_ready(e.fd, direction::in)) return std::nullopt;
     const ssize_t n =
         try_transfer(e, direction::in, [&] { return borrowed_ ? read_borrowed(e.fd, into) : read_now(e.fd, into); });
+    if (n == 0 && awaits_its_first_writer(e.fd)) return std::nullopt;
     if (n >= 0) return static_cast<std::size_t>(n);
     if (!detail::is_again(errno)) fail_outcome(n, "try_read", e, direction::in);
     return std::nullopt;

@@ -190,13 +190,17 @@ exit_status process::stop_by(detail::limit within) const {
 process_result process::communicate_by(std::string_view input, detail::limit within) {
     use("communicate");
     const std::shared_ptr<detail::child> held = child_;
-    if (!input.empty() && !input_)
-        throw std::invalid_argument("communicate: its input is no pipe of ours, or closed already");
+    if (exchange_ == nullptr) {
+        if (!input.empty() && !input_)
+            throw std::invalid_argument("communicate: its input is no pipe of ours, or closed already");
+        exchange_ = std::make_unique<exchange>();
+        exchange_->input = input;
+    }
     std::optional<exit_status> status;
-    if (exchange_ == nullptr) exchange_ = std::make_unique<exchange>();
     {
         const detail::lane::use alone(exchange_->talking, "communicate");
-        exchange_->input += input;
+        if (!input.empty() && input != exchange_->input)
+            throw std::invalid_argument("communicate goes on with the input that it was given first");
         exchange_->talk(*this, within.deadline());
         if (!(status = held->wait(within))) fail_late();
     }

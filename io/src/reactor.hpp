@@ -51,6 +51,7 @@ struct guest : copse::detail::wait_link {
     void (*called)(guest&) noexcept = nullptr;       // it has become readable
     bool (*posts)(const guest&) noexcept = nullptr;  // before the hub sleeps or looks: whether it has had a turn posted
     bool (*busy)(const guest&) noexcept = nullptr;   // while it is waited for, nothing is a deadlock
+    void (*abandoned)(guest&) noexcept = nullptr;    // in the child of a fork, while the numbers are still the parent's
     bool ends_by_itself = false;  // it is waited for the kernel only: virtual time does not run ahead of it
 };
 
@@ -171,6 +172,7 @@ private:
     void call_guest(int fd) noexcept;
     bool guests_post() const noexcept;
     bool has_busy_guest() const noexcept;
+    void abandon_guests() noexcept;
     void dismiss_guests() noexcept;
 
     static constexpr unsigned full_budget = 129;  // the operation that finds it spent rests first

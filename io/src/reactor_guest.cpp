@@ -60,6 +60,13 @@ bool reactor::awaits_kernel() const noexcept {
     return guests_.find([](const guest& g) { return g.ends_by_itself && g.busy(g); }) != nullptr;
 }
 
+void reactor::abandon_guests() noexcept {
+    while (guest* g = guests_.front()) {
+        g->unlink();
+        if (g->abandoned != nullptr) g->abandoned(*g);
+    }
+}
+
 void reactor::dismiss_guests() noexcept {
     while (guest* g = guests_.front()) g->unlink();
 }

@@ -272,7 +272,7 @@ void reactor::abandon_in_child() noexcept {
     epoll_ = -1;
     wakeup_ = -1;
     ++forks_;
-    dismiss_guests();  // what is behind their descriptors is the parent's too
+    abandon_guests();  // what is behind their descriptors is the parent's too
     table_.for_each([](entry& e) {
         e.registered = registration::none;
         e.ready = e.armed = 0;

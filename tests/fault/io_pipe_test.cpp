@@ -93,6 +93,13 @@ TEST_F(IoFifo, Fault_FD17_AReaderWaitsForTheFirstWriter) {
     EXPECT_FALSE(reading.ready()) << "nobody was there yet: that is no end";
     io::pipe_writer::open(path).write_all("many small trees");
     EXPECT_EQ(reading.get(), "many small trees");
+
+    auto asking = io::pipe_reader::open(path);
+    std::array<std::byte, 10> buffer{};
+    EXPECT_EQ(asking.try_read(buffer), std::nullopt);
+    io::pipe_writer::open(path).write_all("trees");
+    EXPECT_EQ(asking.try_read(buffer), 5U);
+    EXPECT_EQ(asking.try_read(buffer), 0U);
 }
 
 TEST_F(IoFifo, Fault_FD17_AWriterWhoSaysNothingIsTheEnd) {

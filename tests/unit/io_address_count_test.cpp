@@ -32,6 +32,12 @@ TEST(IoAddressCount, AnIpv6NetworkIsOne) {
     EXPECT_FALSE(are_one("[2001:db8:0:1::1]:1", "192.0.2.1:1"));
 }
 
+TEST(IoAddressCount, NetworksOfMany) {
+    EXPECT_FALSE(are_one("[fe80::1]:1", "[fe80::2]:1")) << "neighbours on one link";
+    EXPECT_FALSE(are_one("[64:ff9b::c000:201]:1", "[64:ff9b::c000:202]:1")) << "all of IPv4, translated";
+    EXPECT_TRUE(are_one("[64:ff9b::c000:201]:1", "[64:ff9b::c000:201]:2"));
+}
+
 TEST(IoAddressCount, ThisMachineIsNotCounted) {
     for (const char* here : {"127.0.0.1:1", "127.255.0.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "unix:/run/x.sock"})
         EXPECT_FALSE(are_one(here, here)) << here;

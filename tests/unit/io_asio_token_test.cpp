@@ -62,7 +62,7 @@ struct by_hand {
     }
 #if BOOST_VERSION >= 107700
     /// Cancelled on `threads`.
-    int start_on(asio::thread_pool::executor_type threads) {
+    int start_on(asio::any_io_executor threads) {
         return asio::async_initiate<const io::use_fiber_t, void(error_code, int)>(initiation{*this, threads},
                                                                                   io::use_fiber);
     }
@@ -77,9 +77,9 @@ struct by_hand {
 private:
     struct initiation {
         by_hand& of;
-        asio::thread_pool::executor_type runs_on;
+        asio::any_io_executor runs_on;
 
-        asio::thread_pool::executor_type get_executor() const noexcept { return runs_on; }
+        asio::any_io_executor get_executor() const noexcept { return runs_on; }
         template <class Handler>
         void operator()(Handler handler) const {
             of.take(std::move(handler));
@@ -448,6 +448,21 @@ TEST_F(asio_token, TheEndWaitsForTheCancellationThatItMeets) {
     EXPECT_TRUE(waiting.killed());
     EXPECT_EQ(op.cancelled, 1);
     threads.join();
+}
+
+// Else what is left to be done there, when it meets a cancellation, would be left for ever.
+TEST_F(asio_token, AContextHasWorkUntilTheEndIsTold) {
+    asio::io_context context;
+    by_hand op;
+    auto waiting = copse::spawn([&] { op.start_on(context.get_executor()); });
+    copse::yield();
+    context.poll();
+    EXPECT_FALSE(context.stopped());
+    op.end(error_code(), 0);
+    waiting.get();
+    context.restart();
+    context.poll();
+    EXPECT_TRUE(context.stopped());
 }
 
 // A composed operation of many parts.

@@ -142,6 +142,29 @@ TEST_F(IoFileRing, AnInterruptedSubmissionIsRepeated) {
     EXPECT_LT(interruptions, 0);
 }
 
+TEST_F(IoFileRing, GoesOnAfterManyRefusals) {
+    auto f = made("a", "abc");
+    io::detail::uring.submit = [](io_uring*) { return -EAGAIN; };
+    for (int i = 0; i < 300; ++i) EXPECT_EQ(read_at(f, 0, 3), "abc");
+    static int refused;
+    refused = 0;
+    io::detail::uring.submit = [](io_uring* ring) {
+        const int taken = ::io_uring_submit(ring);
+        if (taken <= 0) ++refused;
+        return taken;
+    };
+    static int without_entry;
+    without_entry = 0;
+    io::detail::uring.next_sqe = [](io_uring* ring, kind) {
+        io_uring_sqe* const entry = ::io_uring_get_sqe(ring);
+        if (entry == nullptr) ++without_entry;
+        return entry;
+    };
+    for (int i = 0; i < 50; ++i) EXPECT_EQ(read_at(f, 0, 3), "abc");
+    EXPECT_EQ(refused, 0);
+    EXPECT_LE(without_entry, 1);
+}
+
 // ---- Many
 
 TEST_F(IoFileRing, MoreThanItHasRoomForStandInLine) {
@@ -282,6 +305,27 @@ TEST_F(IoFileRing, Fault_FK01_AChildHasARingOfItsOwn) {
     EXPECT_FALSE(reading.ready());
     gate.set(true);
     EXPECT_EQ(reading.get(), "abx") << "the parent's call is still the parent's";
+}
+
+/// A daemon closes what it has inherited, and opens its own under the same numbers.
+TEST_F(IoFileRing, Fault_FK01_AChildsNumbersAreItsOwn) {
+    if (copse_test::thread_sanitized) GTEST_SKIP() << "ThreadSanitizer dies when a child makes threads";
+    auto f = made("a", "abc");
+    EXPECT_EQ(read_at(f, 0, 3), "abc");
+    const pid_t child = ::fork();
+    if (child == 0) {
+        const int most = 256;
+        ::close_range(3, most, 0);
+        for (int fd = 3; fd < most; ++fd) static_cast<void>(::open("/dev/null", O_RDWR));
+        auto own = io::file::open(at("a"));
+        const bool reads = read_at(own, 0, 3) == "abc";
+        bool all = true;
+        for (int fd = 3; fd < most; ++fd) all = all && ::write(fd, "x", 1) == 1;
+        ::_exit(reads && all ? 0 : 1);
+    }
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
 }
 
 }  // namespace

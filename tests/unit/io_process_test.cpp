@@ -246,6 +246,16 @@ TEST_F(IoProcess, CommunicateGoesOnAfterATimeout) {
     EXPECT_EQ(p.communicate("two\n").output, "one\ntwo\n");
 }
 
+TEST_F(IoProcess, CommunicateIsGivenItsInputOnce) {
+    const std::string much = pattern(300'000);
+    io::process deaf({"sleep", "600"}, {.input = redirect::pipe});
+    EXPECT_THROW(deaf.communicate_for(1ms, much), io::timed_out);
+    EXPECT_THROW(deaf.communicate_for(1ms, "another"), std::invalid_argument);
+    io::process counting({"wc", "-c"}, {.input = redirect::pipe, .output = redirect::pipe});
+    EXPECT_THROW(counting.communicate_for(0ms, much), io::timed_out);
+    EXPECT_EQ(counting.communicate(much).output, "300000\n");
+}
+
 // SP06: there is no shell.
 TEST_F(IoProcess, Fault_SP06_ArgumentsAsTheyAre) {
     const std::string odd = "a b;c\n$HOME `x` \"'*";

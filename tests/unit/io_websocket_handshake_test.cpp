@@ -126,6 +126,23 @@ std::string refused_by(std::string answer) {
     return text_of([&] { websocket::connect("ws://" + server.address() + "/a"); });
 }
 
+TEST_F(IoWebsocket, Fault_DN09_AddressesMayBeRefused) {
+    websocket_server server(echo);
+    http::websocket_options guarded;
+    guarded.allow_address = &io::endpoint::is_global;
+    EXPECT_EQ(error_of([&] { websocket::connect(server.url(), guarded); }), std::errc::permission_denied);
+    http::websocket_options by_hand;
+    std::string asked;
+    by_hand.connect = [&](const http::url& to) {
+        asked = to.to_string();
+        return io::connect(to.host_and_port());
+    };
+    auto w = websocket::connect(server.url(), by_hand);
+    EXPECT_EQ(asked, server.url());
+    w.send_text("x");
+    EXPECT_EQ(w.receive()->data, "x");
+}
+
 TEST_F(IoWebsocket, AClientWhoseServerWillNot) {
     // The oldest Beast that we build with keeps the answer to itself.
     const bool is_told = BOOST_VERSION > 107400;

@@ -37,7 +37,7 @@ void check(const websocket_options& with) {
 }
 
 any_stream connected(const url& to, const websocket_options& with, clock::time_point deadline) {
-    socket plain = detail::dial(to, {}, {}, deadline);
+    socket plain = detail::dial(to, with.connect, with.allow_address, deadline);
     if (to.scheme() == "ws") return any_stream(std::move(plain));
     return detail::secure(std::move(plain), to.host(), with.secure, deadline);
 }

@@ -4,11 +4,11 @@
 // Invariants:
 //   - A call that the kernel has been given, or that stands in line, holds itself: its bytes outlive its fiber.
 //   - At most `most_at_once` are with the kernel, so that their completions fit; the others stand in line.
-//   - No entry of the submission queue is left for later: each call is submitted as it is begun, or refused. One that the
-//     kernel did not take becomes one that does nothing.
+//   - No call is left in the submission queue for later: each is submitted as it is begun, or refused. The entry of one that
+//     the kernel did not take becomes one that does nothing.
 //   - Landing a call never switches. Who is refused has threads do the rest.
 //   - A thread that ends calls back what it can and waits for the rest, as the kernel would: it writes into our memory.
-//   - In the child of a fork the ring is the parent's: it is let go of, not touched.
+//   - In the child of a fork the ring is the parent's: it is let go of at once, before its number can be somebody else's.
 #include "disk_ring.hpp"
 
 #include <cerrno>
@@ -29,7 +29,6 @@ namespace copse::io::detail {
 namespace {
 
 using copse::detail::cause;
-using copse::detail::forks_so_far;
 
 constexpr unsigned most_at_once = 128;
 
@@ -47,7 +46,8 @@ public:
     disk_ring& operator=(const disk_ring&) = delete;
     ~disk_ring();
 
-    bool is_of_this_process() const noexcept { return forks_ == forks_so_far(); }
+    /// In the child of a fork.
+    bool is_gone() const noexcept { return gone_; }
 
     /// Lets others run before the next call, after some work that did not park.
     void rest(const disk_call& after);
@@ -66,15 +66,16 @@ private:
     void end(disk_call& call, bool refused) noexcept;
     void call_back_all() noexcept;
     void await_all() noexcept;
+    void abandon() noexcept;
     static void let_go(copse::detail::ring<disk_call>& calls) noexcept;
 
     io_uring ring_{};
-    const unsigned forks_ = forks_so_far();
     copse::detail::ring<disk_call> with_kernel_;
     unsigned at_once_ = 0;  // how many
     copse::detail::ring<disk_call> in_line_;
     unsigned spent_ = 0;   // since it last rested
     bool ending_ = false;  // nothing is begun any more, and nobody told: fibers end with the hub
+    bool gone_ = false;
 };
 
 disk_ring::disk_ring() {
@@ -87,6 +88,7 @@ disk_ring::disk_ring() {
         called = [](guest& g) noexcept { static_cast<disk_ring&>(g).reap(); };
         posts = [](const guest&) noexcept { return false; };
         busy = [](const guest& g) noexcept { return static_cast<const disk_ring&>(g).at_once_ != 0; };
+        abandoned = [](guest& g) noexcept { static_cast<disk_ring&>(g).abandon(); };
         ends_by_itself = true;
         reactor::here().add(*this);
     } catch (...) {
@@ -106,19 +108,23 @@ bool disk_ring::can_do_files() {
 }
 
 disk_ring::~disk_ring() {
+    if (gone_) return;
     let_go(in_line_);
-    if (is_of_this_process()) {
-        if (linked() && home.now != nullptr) home.now->remove(*this);
-        ending_ = true;
-        if (at_once_ != 0) {
-            call_back_all();
-            await_all();
-        }
-    } else {
-        unlink();
-        let_go(with_kernel_);
+    if (linked() && home.now != nullptr) home.now->remove(*this);
+    ending_ = true;
+    if (at_once_ != 0) {
+        call_back_all();
+        await_all();
     }
     ::io_uring_queue_exit(&ring_);
+}
+
+// The fibers of these calls are the parent's.
+void disk_ring::abandon() noexcept {
+    let_go(in_line_);
+    let_go(with_kernel_);
+    ::io_uring_queue_exit(&ring_);
+    gone_ = true;
 }
 
 void disk_ring::let_go(copse::detail::ring<disk_call>& calls) noexcept {
@@ -179,7 +185,11 @@ void disk_ring::go_on(disk_call& call) noexcept {
 }
 
 bool disk_ring::submit(disk_call& call) noexcept {
-    io_uring_sqe* const sqe = uring.next_sqe(&ring_, call.what);
+    io_uring_sqe* sqe = uring.next_sqe(&ring_, call.what);
+    if (sqe == nullptr) {  // full of what was not taken before
+        uring.submit(&ring_);
+        sqe = uring.next_sqe(&ring_, call.what);
+    }
     if (sqe == nullptr) return false;
     std::byte* const rest = call.bytes.get() + call.done.bytes;
     const auto left = static_cast<unsigned>(call.size - call.done.bytes);  // a piece at most
@@ -193,7 +203,7 @@ bool disk_ring::submit(disk_call& call) noexcept {
     int taken = 0;
     do taken = uring.submit(&ring_);
     while (taken == -EINTR);
-    if (taken > 0) return true;
+    if (taken > 0 && ::io_uring_sq_ready(&ring_) == 0) return true;  // not only what was not taken before
     ::io_uring_prep_nop(sqe);
     ::io_uring_sqe_set_data(sqe, nullptr);
     return false;
@@ -268,7 +278,7 @@ thread_local place this_place;
 disk_ring* ring_here() noexcept {
     if (place_ended || !rings_are_wanted()) return nullptr;
     place& here = this_place;
-    if (here.ring != nullptr && !here.ring->is_of_this_process()) here.ring.reset();
+    if (here.ring != nullptr && here.ring->is_gone()) here.ring.reset();
     if (here.ring == nullptr && !here.refused) {
         try {
             here.ring = std::make_unique<disk_ring>();

@@ -32,6 +32,8 @@
 
 #if BOOST_VERSION >= 107700
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/prefer.hpp>
 #include <boost/asio/strand.hpp>
 #endif
 
@@ -76,8 +78,9 @@ struct operation_dropped : error {
 /// Thread:  any number of threads may run the executor of the operation: its handlers, also those between the parts of a
 ///          composed one, and its cancellation take turns in a strand. Without an executor cancellation is asked for in
 ///          the hub. bind_executor puts its own in place of the strand: a composed operation on several threads, such as
-///          async_read, then wants `cancelled_by`. As always in Asio, the object that the operation belongs to has to
-///          outlive it.
+///          async_read, then wants `cancelled_by`. An executor that is stopped (io_context::stop) tells nobody of an end
+///          that met a cancellation: run it to its end. As always in Asio, the object that the operation belongs to has
+///          to outlive it.
 /// Cost:    two allocations, beside those of Asio.
 class use_fiber_t {
 public:
@@ -258,10 +261,11 @@ private:
 template <class Executor, class... Values>
 class asio_operation final : public asio_result<Values...> {
 public:
-    asio_operation(const Executor& runs_on, const token_wishes& wishes) : executor_(runs_on), wishes_(wishes) {}
-
-    /// Before it is started.
-    const Executor& executor() const noexcept { return *executor_; }
+    asio_operation(const Executor& runs_on, const token_wishes& wishes) : executor_(runs_on), wishes_(wishes) {
+#if BOOST_VERSION >= 107700
+        work_ = boost::asio::prefer(runs_on, boost::asio::execution::outstanding_work.tracked);
+#endif
+    }
 
 private:
     void cancel() override {
@@ -272,7 +276,12 @@ private:
         boost::asio::dispatch(*executor_, std::move(made));
 #endif
     }
-    void let_go() noexcept override { executor_.reset(); }
+    void let_go() noexcept override {
+        executor_.reset();
+#if BOOST_VERSION >= 107700
+        work_.reset();
+#endif
+    }
 
 #if BOOST_VERSION >= 107700
     // Of the signal. Over when it has been called, or is dropped.
@@ -289,6 +298,11 @@ private:
 
         std::shared_ptr<asio_operation> of;
     };
+
+    // An end that meets a cancellation is told by that: until then the context must not run out of work.
+    std::optional<std::decay_t<decltype(boost::asio::prefer(std::declval<const Executor&>(),
+                                                            boost::asio::execution::outstanding_work.tracked))>>
+        work_;
 #endif
 
     std::optional<Executor> executor_;  // until it has ended
@@ -345,10 +359,10 @@ template <class... Values, class Initiation, class... Args>
 auto carry_out(Initiation&& initiation, const token_wishes& wishes, Args&&... args) {
 #if BOOST_VERSION >= 107700
     if constexpr (requires { initiation.get_executor(); }) {
-        using strand = std::decay_t<decltype(boost::asio::make_strand(initiation.get_executor()))>;
-        const auto operation = std::make_shared<asio_operation<strand, Values...>>(
-            boost::asio::make_strand(initiation.get_executor()), wishes);
-        std::forward<Initiation>(initiation)(stranded_handler<strand, Values...>(operation, operation->executor()),
+        const auto strand = boost::asio::make_strand(initiation.get_executor());
+        using strand_type = std::remove_const_t<decltype(strand)>;
+        const auto operation = std::make_shared<asio_operation<strand_type, Values...>>(strand, wishes);
+        std::forward<Initiation>(initiation)(stranded_handler<strand_type, Values...>(operation, strand),
                                              std::forward<Args>(args)...);
         operation->await(wishes.then);
         return operation->give(wishes);

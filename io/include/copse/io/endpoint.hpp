@@ -63,7 +63,7 @@ public:
     std::string address() const;
     bool is_loopback() const noexcept;
     /// An address that means the same host everywhere in the Internet: not of this host or network, private (RFC 1918, 4193,
-    /// 6598), link-local, multicast, for documentation or tests. IPv4 inside IPv6 counts as IPv4; what has no address does not.
+    /// 6598), link-local, multicast, for documentation or tests. Mapped and translated (64:ff9b::/96) IPv4 counts as IPv4.
     bool is_global() const noexcept;
 
     const sockaddr* native() const noexcept { return reinterpret_cast<const sockaddr*>(&storage_); }

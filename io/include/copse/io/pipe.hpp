@@ -112,7 +112,7 @@ public:
     static pipe_reader borrow(int fd);
 
     /// Opens a FIFO.
-    /// Parks:   no. The first read parks until somebody has opened it for writing, and has written or left again.
+    /// Parks:   no (but a network file system that hangs blocks the thread). The first read parks until a writer has come.
     /// Throws:  std::system_error: ENOENT, EACCES …; EINVAL if it is no FIFO. std::invalid_argument for a NUL in the path.
     static pipe_reader open(const std::string& path);
 

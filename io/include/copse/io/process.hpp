@@ -117,7 +117,7 @@ public:
     ///          killed then, and nobody waits for the other streams; std::invalid_argument for input without a pipe to
     ///          write it to; concurrent_use if another fiber communicates or uses a pipe; empty_handle.
     /// After:   a kill or time-out: the process runs on, what was read and what is not yet written is kept, and another
-    ///          `communicate()` goes on from there.
+    ///          communicate with the same input or none goes on from there. The object must not be moved or end meanwhile.
     process_result communicate(std::string_view input = {}) { return communicate_by(input, {}); }
     template <class Rep, class Period>
     process_result communicate_for(std::chrono::duration<Rep, Period> length, std::string_view input = {}) {

@@ -15,9 +15,11 @@
 
 #include <copse/io/any_stream.hpp>
 #include <copse/io/detail/limit.hpp>
+#include <copse/io/endpoint.hpp>
 #include <copse/io/http/error.hpp>
 #include <copse/io/http/message.hpp>
 #include <copse/io/http/url.hpp>
+#include <copse/io/socket.hpp>
 
 namespace copse::io::http {
 
@@ -51,7 +53,9 @@ struct websocket_options {
     /// that are no browsers send no Origin, and may always connect.
     std::vector<std::string> allowed_origins{};
 
-    /// Client: as client_options::secure.
+    /// Client: as in client_options.
+    std::function<bool(const endpoint&)> allow_address{};
+    std::function<socket(const url& to)> connect{};
     std::function<any_stream(any_stream plain, const std::string& host)> secure{};
 };
 
