@@ -212,7 +212,7 @@ std::size_t file::read_exactly_by(std::span<std::byte> into, limit within) {
         throw transfer_error(std::make_error_code(std::errc::connection_aborted),
                              detail::describe("read_exactly", here.file()->name) + ", it ended after " +
                                  std::to_string(n) + " of " + std::to_string(into.size()) + " bytes",
-                             0);
+                             n);
     here.at() += n;
     return n;
 }

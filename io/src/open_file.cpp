@@ -39,7 +39,7 @@ opened open_there(const std::string& path, int flags, mode_t permissions) noexce
     int fd = -1;
     do fd = ::open(path.c_str(), flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, permissions);
     while (fd < 0 && errno == EINTR);
-    if (fd < 0) return {-1, errno};
+    if (fd < 0) return {-1, errno == ENXIO ? ESPIPE : errno};  // a FIFO that nobody reads, a socket
     const int refused = refusal_of(fd);
     if (refused == 0) return {fd, 0};
     sys.close(fd);

@@ -68,8 +68,9 @@ void drain(pipe_reader& from, std::string& into, std::size_t most, const detail:
     from.close();
 }
 
-[[noreturn]] void fail_late() {
-    throw timed_out(std::make_error_code(std::errc::timed_out), "communicate, its time is over", 0);
+[[noreturn]] void fail_late(pid_t of) {
+    throw timed_out(std::make_error_code(std::errc::timed_out),
+                    "communicate with process " + std::to_string(of) + ", its time is over", 0);
 }
 
 }  // namespace
@@ -149,7 +150,7 @@ void process::exchange::talk(process& of, std::int64_t deadline) {
     if (of.errors_) draining = scoped_fiber<void>(in_fiber([&] { drain(of.errors_, errors, most, c, "its errors"); }));
     if (of.output_) reading = scoped_fiber<void>(in_fiber([&] { drain(of.output_, output, most, c, "its output"); }));
     while (all.left() != 0) {
-        if (!all.next(deadline)) fail_late();
+        if (!all.next(deadline)) fail_late(c.pid());
         if (failure != nullptr) std::rethrow_exception(failure);
     }
 }
@@ -202,7 +203,7 @@ process_result process::communicate_by(std::string_view input, detail::limit wit
         if (!input.empty() && input != exchange_->input)
             throw std::invalid_argument("communicate goes on with the input that it was given first");
         exchange_->talk(*this, within.deadline());
-        if (!(status = held->wait(within))) fail_late();
+        if (!(status = held->wait(within))) fail_late(held->pid());
     }
     const std::unique_ptr<exchange> done = std::move(exchange_);
     return {*status, std::move(done->output), std::move(done->errors)};

@@ -98,6 +98,9 @@ int fill_beside(int fd, const std::string& path, std::span<const std::byte> byte
     struct stat old {};
     if (::stat(path.c_str(), &old) == 0) {
         if (S_ISDIR(old.st_mode)) return EISDIR;
+        if (!S_ISREG(old.st_mode)) return ESPIPE;  // to replace a device or a FIFO is not to write to it
+        // Who may not give files away keeps the new one.
+        if (::fchown(fd, old.st_uid, old.st_gid) != 0 && errno != EPERM) return errno;
         if (::fchmod(fd, old.st_mode & 07777) != 0) return errno;
     }
     return write_to(fd, bytes, true);

@@ -466,6 +466,22 @@ TEST_P(IoFile, AtomicReplacement) {
     EXPECT_EQ(std::distance(fs::directory_iterator(directory), {}), 1);
 }
 
+/// What is no regular file is not replaced by one, and an owner stays it.
+TEST_P(IoFile, AnAtomicReplacementIsOfAFileByItsOwner) {
+    ASSERT_EQ(::mkfifo(at("fifo").c_str(), 0600), 0);
+    EXPECT_EQ(error_of([&] { io::write_file(at("fifo"), "x", {.atomic = true}); }), std::errc::invalid_seek);
+    EXPECT_NE(text_of([&] { io::write_file(at("fifo"), "x"); }).find("pipe_writer"), std::string::npos);
+    struct stat about {};
+    ::stat(at("fifo").c_str(), &about);
+    EXPECT_TRUE(S_ISFIFO(about.st_mode));
+    io::write_file(at("a"), "old");
+    if (::chown(at("a").c_str(), 1234, 1234) != 0) return;  // who is not root cannot give it away
+    io::write_file(at("a"), "new", {.atomic = true});
+    ::stat(at("a").c_str(), &about);
+    EXPECT_EQ(about.st_uid, 1234U);
+    EXPECT_EQ(about.st_gid, 1234U);
+}
+
 TEST_P(IoFile, AnAtomicReplacementThatFailsChangesNothing) {
     io::write_file(at("a"), "old");
     full_disk(2);

@@ -3,6 +3,7 @@
 #include "io_http_script.hpp"
 
 #include <copse/io/http/client.hpp>
+#include <copse/virtual_time.hpp>
 
 #include <cerrno>
 #include <cstring>
@@ -86,6 +87,19 @@ TEST_F(IoHttpClient, Fault_DN09_AddressesMayBeRefused) {
     http::client halfway({.allow_address = [out](const io::endpoint& e) { return e.port() == out; }});
     EXPECT_EQ(error_of([&] { halfway.get(outside.url()); }), std::errc::permission_denied);
     EXPECT_EQ(inside.connections, 1U);
+}
+
+TEST_F(IoHttpClient, Fault_DN09_TheGuardHasNoWayAround) {
+    const auto none = [](const io::endpoint&) { return false; };
+    const auto by_hand = [](const http::url& to) { return io::connect(to.host_and_port()); };
+    EXPECT_THROW(http::client({.allow_address = none, .connect = by_hand}), std::invalid_argument);
+    const copse::virtual_time time;
+    http::client slow({.allow_address = [](const io::endpoint&) {
+        copse::sleep(1h);
+        return true;
+    }});
+    EXPECT_THROW(slow.get_for("http://127.0.0.1:1/", 3s), io::timed_out);
+    EXPECT_EQ(time.elapsed(), 3s);
 }
 
 TEST_F(IoHttpClient, RedirectsRewriteAsTheRfcSays) {

@@ -252,6 +252,42 @@ TEST_F(IoHttpClient, AStreamThatIsClosedFreesItsPlace) {
     EXPECT_EQ(client.get_for(server.url(), 1s).body, "ok") << "although the stream still lives";
 }
 
+TEST_F(IoHttpClient, AStreamThatIsClosedGivesNoMore) {
+    script server([](scripted_connection& c) {
+        c.read_request();
+        c.say("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabcdef");
+        c.read_to_end();
+    });
+    http::client client;
+    auto r = client.open({.url = server.url()});
+    std::array<std::byte, 2> two{};
+    EXPECT_EQ(r.read_some(two), 2U);
+    r.close();
+    EXPECT_EQ(error_of([&] { r.read_some(two); }), std::errc::bad_file_descriptor) << "although more has come";
+}
+
+TEST_F(IoHttpClient, WhatWasMovedFromIsClosed) {
+    script server(ok);
+    http::client client;
+    auto r = client.open({.url = server.url()});
+    auto there = std::move(r);
+    std::array<std::byte, 2> two{};
+    EXPECT_EQ(error_of([&] { r.read_some(two); }), std::errc::bad_file_descriptor);
+    EXPECT_EQ(error_of([&] { r.read_all(); }), std::errc::bad_file_descriptor);
+    EXPECT_EQ(r.status(), 0);
+    EXPECT_EQ(r.reason() + std::string(r.url().target()), "/");
+    EXPECT_TRUE(r.headers().empty());
+    EXPECT_EQ(r.content_length(), std::nullopt);
+    r.close();
+    EXPECT_EQ(there.read_all(), "ok");
+    auto other = std::move(client);
+    EXPECT_EQ(error_of([&] { client.get(server.url()); }), std::errc::bad_file_descriptor);
+    EXPECT_EQ(error_of([&] { client.open({.url = server.url()}); }), std::errc::bad_file_descriptor);
+    client.close_idle();
+    EXPECT_EQ(client.stats().requests, 0U);
+    EXPECT_EQ(other.get(server.url()).body, "ok");
+}
+
 TEST_F(IoHttpClient, AChildLeavesWhatIsKeptToItsParent) {
     if (thread_sanitized) GTEST_SKIP() << "ThreadSanitizer takes the child's greenlets for the parent's";
     script server(ok);

@@ -106,4 +106,35 @@ TEST_F(IoWebsocket, AKillWhileSayingGoodbyeCloses) {
     enough.set();
 }
 
+TEST_F(IoWebsocket, ItsEndWakesWhoIsInside) {
+    websocket_server server([](websocket& w) { w.receive(); });
+    const auto ended_with = [&](const std::function<void(std::optional<websocket>&)>& end) {
+        std::optional<websocket> w = websocket::connect(server.url());
+        auto receiving = copse::spawn([&] { w->receive(); });
+        copse::yield();
+        end(w);
+        return error_of([&] { receiving.get(); });
+    };
+    EXPECT_EQ(ended_with([](auto& w) { w.reset(); }), std::errc::bad_file_descriptor);
+    EXPECT_EQ(ended_with([&](auto& w) { *w = websocket::connect(server.url()); }), std::errc::bad_file_descriptor);
+}
+
+TEST_F(IoWebsocket, MovedFromIsClosed) {
+    websocket_server server(echo);
+    auto w = websocket::connect(server.url());
+    auto other = std::move(w);
+    EXPECT_FALSE(w.is_open());
+    EXPECT_EQ(w.close_code(), 1006U);
+    EXPECT_EQ(w.close_reason() + w.subprotocol(), "");
+    EXPECT_FALSE(w.is_compressed());
+    w.abort();
+    for (const std::function<void()>& use :
+         {std::function<void()>([&] { w.receive(); }), {[&] { w.send_text("x"); }}, {[&] { w.ping(); }}, {[&] {
+              w.close();
+          }}})
+        EXPECT_EQ(error_of(use), std::errc::bad_file_descriptor);
+    other.send_text("x");
+    EXPECT_EQ(other.receive()->data, "x");
+}
+
 }  // namespace

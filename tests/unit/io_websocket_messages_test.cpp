@@ -268,6 +268,32 @@ TEST_F(IoWebsocket, KeepsAlive) {
     EXPECT_EQ(order.text(), "10 20 30");
 }
 
+/// Silence is counted over all receives, and only while there is one.
+TEST_F(IoWebsocket, KeepsAliveAmongShortReceives) {
+    copse::virtual_time time;
+    websocket_server server(
+        [&](websocket& w) {
+            int timed_out = 0;
+            const auto receive = [&] {
+                for (;;) {
+                    try {
+                        w.receive_for(3s);
+                    } catch (const io::timed_out&) {
+                        ++timed_out;
+                        copse::sleep(1s);  // on other business
+                    }
+                }
+            };
+            EXPECT_EQ(code_of(receive), http::errc::too_slow);
+            EXPECT_EQ(timed_out, 8) << "24 of 25 s";
+            EXPECT_EQ(time.elapsed(), 33s) << "a mute peer is not waited for";
+        },
+        {.ping_interval = 10s, .idle_timeout = 25s});
+    raw_client client(server.where());
+    EXPECT_EQ(client.hear_to_end(), frame(fin | ping, "", false) + frame(fin | ping, "", false) +
+                                        frame(fin | goodbye, close_payload(1001, "no sign of life"), false));
+}
+
 /// Pings until nobody takes any more of them: the pongs are not read.
 class ping_flood {
 public:

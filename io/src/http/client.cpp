@@ -1,5 +1,7 @@
 #include <copse/io/http/client.hpp>
 
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include "http/client_state.hpp"
@@ -7,6 +9,34 @@
 #include "http/told_of.hpp"
 
 namespace copse::io::http {
+
+namespace {
+
+[[noreturn]] void fail_moved(const char* what) {
+    throw std::system_error(std::make_error_code(std::errc::bad_file_descriptor),
+                            std::string(what) + ": one that was moved from");
+}
+
+/// The client may be ended meanwhile.
+std::shared_ptr<detail::client_state> kept(const std::shared_ptr<detail::client_state>& state) {
+    if (state == nullptr) fail_moved("http::client");
+    return state;
+}
+
+detail::client_exchange& use(const std::unique_ptr<detail::client_exchange>& exchange) {
+    if (exchange == nullptr) fail_moved("http::response_stream");
+    return *exchange;
+}
+
+// Of what was moved from.
+const fields no_fields;
+const std::string no_text;
+const url& nowhere() noexcept {
+    static const url the_one = url::parse("http://nowhere.invalid/");
+    return the_one;
+}
+
+}  // namespace
 
 client::client(client_options with) : state_(std::make_shared<detail::client_state>(std::move(with))) {}
 client::client(client&&) noexcept = default;
@@ -24,44 +54,52 @@ client_request client::posting(std::string_view url, request_body body, std::str
 }
 
 response client::request_by(client_request what, std::optional<io::detail::limit> within) {
-    const auto state = state_;  // the client may be ended meanwhile
+    const auto state = kept(state_);
     return state->request(std::move(what), within);
 }
 
 response_stream client::open_by(client_request what, std::optional<io::detail::limit> within) {
-    const auto state = state_;
+    const auto state = kept(state_);
     return state->open(std::move(what), within);
 }
 
-void client::close_idle() noexcept { state_->close_idle(); }
-client_stats client::stats() const noexcept { return state_->stats(); }
+void client::close_idle() noexcept {
+    if (state_ != nullptr) state_->close_idle();
+}
+client_stats client::stats() const noexcept { return state_ != nullptr ? state_->stats() : client_stats(); }
 
 response_stream::response_stream(std::unique_ptr<detail::client_exchange> of) noexcept : exchange_(std::move(of)) {}
 response_stream::response_stream(response_stream&&) noexcept = default;
 response_stream& response_stream::operator=(response_stream&&) noexcept = default;
 response_stream::~response_stream() = default;
 
-int response_stream::status() const noexcept { return exchange_->head().status; }
-const std::string& response_stream::reason() const noexcept { return exchange_->head().reason; }
-const fields& response_stream::headers() const noexcept { return exchange_->head().headers; }
-const url& response_stream::url() const noexcept { return exchange_->asked().to; }
+int response_stream::status() const noexcept { return exchange_ != nullptr ? exchange_->head().status : 0; }
+const std::string& response_stream::reason() const noexcept {
+    return exchange_ != nullptr ? exchange_->head().reason : no_text;
+}
+const fields& response_stream::headers() const noexcept {
+    return exchange_ != nullptr ? exchange_->head().headers : no_fields;
+}
+const url& response_stream::url() const noexcept { return exchange_ != nullptr ? exchange_->asked().to : nowhere(); }
 std::optional<std::uint64_t> response_stream::content_length() const noexcept {
-    return exchange_->head().content_length;
+    return exchange_ != nullptr ? exchange_->head().content_length : std::nullopt;
 }
 
 std::size_t response_stream::read_by(std::span<std::byte> into, std::optional<io::detail::limit> within) {
-    const clock::time_point deadline = detail::deadline_of(within, exchange_->options().read_timeout);
-    return detail::told_of(exchange_->asked().method, exchange_->asked().to,
-                           [&] { return exchange_->read_some(into, deadline); });
+    detail::client_exchange& of = use(exchange_);
+    const clock::time_point deadline = detail::deadline_of(within, of.options().read_timeout);
+    return detail::told_of(of.asked().method, of.asked().to, [&] { return of.read_some(into, deadline); });
 }
 
 std::string response_stream::read_all_by(std::optional<io::detail::limit> within) {
-    const clock::time_point deadline = detail::deadline_of(within, exchange_->options().total_timeout);
-    return detail::told_of(exchange_->asked().method, exchange_->asked().to,
-                           [&] { return exchange_->read_all(deadline); });
+    detail::client_exchange& of = use(exchange_);
+    const clock::time_point deadline = detail::deadline_of(within, of.options().total_timeout);
+    return detail::told_of(of.asked().method, of.asked().to, [&] { return of.read_all(deadline); });
 }
 
-void response_stream::close() noexcept { exchange_->close(); }
+void response_stream::close() noexcept {
+    if (exchange_ != nullptr) exchange_->close();
+}
 
 namespace {
 

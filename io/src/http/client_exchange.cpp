@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include <copse/io/error.hpp>
@@ -30,6 +31,11 @@ client_exchange::client_exchange(connection_pool::lease over, outgoing what, std
 client_exchange::~client_exchange() {
     upload_->stop();
     upload_->close();  // the fiber may let go of it later
+}
+
+void client_exchange::close() noexcept {
+    closed_ = true;
+    upload_->close();
 }
 
 void client_exchange::perform(clock::time_point deadline) {
@@ -88,6 +94,7 @@ bool client_exchange::receive(clock::time_point deadline) {
 }
 
 std::size_t client_exchange::read_some(std::span<std::byte> into, clock::time_point deadline) {
+    if (closed_) throw std::system_error(std::make_error_code(std::errc::bad_file_descriptor), "it has been closed");
     try {
         while (!into.empty() && !parser_.done()) {
             const auto made = parser_.put(received(), into);

@@ -43,7 +43,7 @@ public:
     std::string read_all(clock::time_point deadline);
     /// Reads what little is left, so that the connection can be used again.
     void drain(clock::time_point deadline);
-    void close() noexcept { upload_->close(); }
+    void close() noexcept;
 
     const outgoing& asked() const noexcept { return upload_->asked(); }
     response_head& head() noexcept { return parser_.head(); }
@@ -64,7 +64,8 @@ private:
     std::size_t size_;
     std::size_t begin_ = 0;  // of what has been received and not yet parsed
     std::size_t end_ = 0;
-    bool heard_ = false;  // a byte of an answer
+    bool closed_ = false;  // nothing more is read, not even what has come
+    bool heard_ = false;   // a byte of an answer
 };
 
 }  // namespace copse::io::http::detail

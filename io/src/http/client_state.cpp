@@ -66,6 +66,8 @@ void drop_credentials(client_request& what) {
 
 client_state::client_state(client_options with)
     : with_(std::make_shared<const client_options>(std::move(with))), pool_(std::make_shared<connection_pool>(*with_)) {
+    if (with_->connect && with_->allow_address)
+        throw std::invalid_argument("http::client: `connect` would go past `allow_address`");
     fields probe;
     if (!with_->user_agent.empty()) probe.add("User-Agent", with_->user_agent);  // refuses what is no value
 }

@@ -31,9 +31,9 @@ std::string text_of_current_exception() {
 }
 
 /// What is being handled, by the name of the request.
-std::exception_ptr failure_of(const request& asked) noexcept {
+std::exception_ptr failure_of(const request& asked, const char* whose) noexcept {
     try {
-        return std::make_exception_ptr(handler_failure(asked, text_of_current_exception()));
+        return std::make_exception_ptr(handler_failure(asked, whose + text_of_current_exception()));
     } catch (const std::bad_alloc&) {
         return std::current_exception();
     }
@@ -66,6 +66,11 @@ bool connection::shake_hands() {
     } catch (const std::system_error&) {
     } catch (const timeout_expired& e) {
         if (!limit.threw(e)) throw;
+    } catch (const greenlet_exit&) {
+        throw;
+    } catch (...) {
+        ++core_.stats().failed_handshakes;
+        throw;
     }
     ++core_.stats().failed_handshakes;
     return false;
@@ -177,8 +182,8 @@ connection::outcome connection::call_handler() {
     }
 }
 
-connection::outcome connection::failure(int status) const {
-    return {.status = status, .error = failure_of(turn_->request), .over = true};
+connection::outcome connection::failure(int status, const char* whose) const {
+    return {.status = status, .error = failure_of(turn_->request, whose), .over = true};
 }
 
 // Not of a client or a file of the handler's own, whose errors look the same.
@@ -195,7 +200,7 @@ connection::outcome connection::call_in_time(exchange& x) {
         return {};
     } catch (const timeout_expired& e) {
         if (!limit.threw(e)) throw;
-        return failure(503);
+        return failure(503, "server_options::handler: ");
     }
 }
 

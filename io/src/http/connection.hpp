@@ -63,7 +63,7 @@ private:
     void run_handler();
     outcome call_handler();
     outcome call_in_time(exchange& x);
-    outcome failure(int status) const;
+    outcome failure(int status, const char* whose = "") const;
     bool is_of_client(const std::system_error& e) const noexcept;
     void conclude(exchange& x);
     void recover(const outcome& o);

@@ -34,7 +34,8 @@ auto by_deadline(clock::time_point deadline, const char* operation, F f) {
 socket connect_to_allowed(const std::string& there, const address_filter& allowed, clock::time_point deadline) {
     const auto within = io::detail::limit::until(deadline);
     std::vector<endpoint> all = io::detail::find_endpoints(there, within);
-    std::erase_if(all, [&](const endpoint& e) { return !allowed(e); });
+    by_deadline(deadline, "client_options::allow_address",
+                [&] { return std::erase_if(all, [&](const endpoint& e) { return !allowed(e); }); });
     if (all.empty())
         io::detail::fail(EACCES,
                          "connect to " + there + ", none of whose addresses client_options::allow_address allows");

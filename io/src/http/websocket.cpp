@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
 
 #include <copse/io/error.hpp>
@@ -23,6 +24,8 @@ namespace {
 using detail::websocket_state;
 
 void check(const websocket_options& with) {
+    if (with.connect && with.allow_address)
+        throw std::invalid_argument("http::websocket: `connect` would go past `allow_address`");
     for (const field f : with.headers) {
         std::string name(f.name);
         std::transform(name.begin(), name.end(), name.begin(),
@@ -125,6 +128,16 @@ void check_goodbye(std::uint16_t code, std::string_view reason) {
     if (!detail::is_utf8(reason)) throw std::invalid_argument("websocket::close: the reason is not UTF-8");
 }
 
+/// The object may end while a fiber is inside: that keeps what it needs.
+std::shared_ptr<websocket_state> kept(const std::shared_ptr<websocket_state>& state) {
+    if (state == nullptr)
+        throw std::system_error(std::make_error_code(std::errc::bad_file_descriptor),
+                                "websocket: one that was moved from");
+    return state;
+}
+
+const std::string nothing_said;
+
 }  // namespace
 
 websocket::websocket(std::shared_ptr<websocket_state> state) noexcept : state_(std::move(state)) {}
@@ -134,10 +147,8 @@ websocket& websocket::operator=(websocket&& other) noexcept {
     state_.swap(taken.state_);
     return *this;
 }
-// A fiber that sends pongs may hold the state a moment longer, but no connection.
-websocket::~websocket() {
-    if (state_ != nullptr) state_->abort();
-}
+// Fibers inside, and one that sends pongs, may hold the state a moment longer, but no connection.
+websocket::~websocket() { abort(); }
 
 websocket websocket::connect_by(std::string_view url, const websocket_options& with,
                                 std::optional<io::detail::limit> within) {
@@ -182,29 +193,38 @@ websocket websocket::accept(any_stream over, const request& asked, std::string_v
 }
 
 std::optional<websocket::message> websocket::receive_by(io::detail::limit within) {
-    return state_->receive(detail::deadline_of(within));
+    return kept(state_)->receive(detail::deadline_of(within));
 }
 
 void websocket::send_by(std::string_view data, bool as_text, io::detail::limit within) {
     if (as_text && !detail::is_utf8(data)) throw std::invalid_argument("websocket::send_text: the text is not UTF-8");
-    state_->send(data, as_text, detail::deadline_of(within));
+    kept(state_)->send(data, as_text, detail::deadline_of(within));
 }
 
 void websocket::ping(std::string_view payload) {
     if (payload.size() > 125) throw std::invalid_argument("websocket::ping: the payload is longer than 125 bytes");
-    state_->ping(payload);
+    kept(state_)->ping(payload);
 }
 
 bool websocket::close_by(std::uint16_t code, std::string_view reason, std::optional<io::detail::limit> within) {
     check_goodbye(code, reason);
-    return state_->close(code, reason, detail::deadline_of(within, state_->options().close_timeout));
+    const auto state = kept(state_);
+    return state->close(code, reason, detail::deadline_of(within, state->options().close_timeout));
 }
 
-void websocket::abort() noexcept { state_->abort(); }
-bool websocket::is_open() const noexcept { return state_->is_open(); }
-std::uint16_t websocket::close_code() const noexcept { return state_->engine().close_code(); }
-const std::string& websocket::close_reason() const noexcept { return state_->engine().close_reason(); }
-const std::string& websocket::subprotocol() const noexcept { return state_->engine().subprotocol(); }
-bool websocket::is_compressed() const noexcept { return state_->engine().is_compressed(); }
+void websocket::abort() noexcept {
+    if (state_ != nullptr) state_->abort();
+}
+bool websocket::is_open() const noexcept { return state_ != nullptr && state_->is_open(); }
+std::uint16_t websocket::close_code() const noexcept {
+    return state_ != nullptr ? state_->engine().close_code() : std::uint16_t{1006};
+}
+const std::string& websocket::close_reason() const noexcept {
+    return state_ != nullptr ? state_->engine().close_reason() : nothing_said;
+}
+const std::string& websocket::subprotocol() const noexcept {
+    return state_ != nullptr ? state_->engine().subprotocol() : nothing_said;
+}
+bool websocket::is_compressed() const noexcept { return state_ != nullptr && state_->engine().is_compressed(); }
 
 }  // namespace copse::io::http

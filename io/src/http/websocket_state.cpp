@@ -22,6 +22,11 @@ constexpr std::size_t most_unsent = 64 * 1024;   // pongs and the like, before t
 constexpr std::chrono::seconds last_words(1);    // for the peer to read why the connection ends
 constexpr std::size_t most_unread = 256 * 1024;  // of what it has sent until then
 
+/// Of an option; a length of 0 is none.
+clock::time_point end_of(std::chrono::nanoseconds length, clock::time_point since) {
+    return length.count() > 0 && length < no_deadline - since ? since + length : no_deadline;
+}
+
 /// Set as long as one lives.
 class flagged {
 public:
@@ -170,15 +175,18 @@ std::size_t websocket_state::read_keeping_alive(std::span<std::byte> into) {
     if (asking_ || (with_.ping_interval.count() <= 0 && with_.idle_timeout.count() <= 0)) {
         return stream_.recv_until(into, receive_deadline_);
     }
-    const auto after = [](std::chrono::nanoseconds length) {  // now, everything before having been read
-        return length.count() > 0 ? deadline_in(length) : no_deadline;
-    };
-    const clock::time_point silent_at = after(with_.idle_timeout);
-    clock::time_point ping_at = after(with_.ping_interval);
+    const auto meanwhile = clock::now() - left_at_;
+    silent_since_ += meanwhile;
+    pinged_at_ += meanwhile;
+    const at_exit leaves([this] { left_at_ = clock::now(); });
     for (;;) {
-        const clock::time_point when = std::min({receive_deadline_, silent_at, ping_at});
+        const clock::time_point silent_at = end_of(with_.idle_timeout, silent_since_);
+        const clock::time_point when =
+            std::min({receive_deadline_, silent_at, end_of(with_.ping_interval, pinged_at_)});
         try {
-            return stream_.recv_until(into, when);
+            const std::size_t n = stream_.recv_until(into, when);
+            silent_since_ = pinged_at_ = clock::now();
+            return n;
         } catch (const timed_out&) {
             if (when == receive_deadline_) throw;
         }
@@ -186,7 +194,7 @@ std::size_t websocket_state::read_keeping_alive(std::span<std::byte> into) {
             engine_.say_goodbye(1001, "no sign of life");
             throw error(errc::too_slow, "the peer gave no sign of life");
         }
-        ping_at = after(with_.ping_interval);
+        pinged_at_ = clock::now();
         if (phase_ == phase::open) engine_.ping({});
         pass_pongs_on();
     }
@@ -244,8 +252,13 @@ bool websocket_state::is_over() {
         throw;
     } catch (const timed_out&) {
         return false;
-    } catch (const error&) {
-        let_peer_read();
+    } catch (const error& e) {
+        if (e.code() != make_error_code(errc::too_slow)) {
+            let_peer_read();
+        } else {  // who gives no sign of life reads nothing either
+            say_last_words(clock::now());
+            abort();
+        }
         return leaving_;
     } catch (const std::system_error&) {
         // the stream below has failed
@@ -262,14 +275,23 @@ void websocket_state::end_after(const websocket_engine::step& last) {
     if (last.failure) throw error(*last.failure, "websocket: " + last.why);
 }
 
+/// As far as it can be sent until then.
+void websocket_state::say_last_words(clock::time_point until) {
+    try {
+        flush(until);
+        stream_.shutdown(shut::write);
+    } catch (const std::system_error&) {
+        // It is of no use in any case.
+    }
+}
+
 /// Sends what is left to be said, and closes. If the peer has sent more than was read, a close at once would be a reset, which
 /// may overtake the last words.
 void websocket_state::let_peer_read() {
     const at_exit closes([this] { abort(); });
     try {
         const clock::time_point until = std::min(receive_deadline_, deadline_in(last_words));
-        flush(until);
-        stream_.shutdown(shut::write);
+        say_last_words(until);
         if (engine_.close_code() != 1006) return;  // nothing more will come
         std::array<std::byte, 1024> scratch;
         std::size_t dropped = 0;

@@ -69,6 +69,7 @@ private:
     bool receive_some();
     void drop_until_goodbye(clock::time_point deadline);
     void end_after(const websocket_engine::step& last);
+    void say_last_words(clock::time_point until);
     void let_peer_read();
     bool is_over();
     [[noreturn]] void fail_closed() const;
@@ -84,6 +85,10 @@ private:
     bool receiving_ = false;
     clock::time_point receive_deadline_{};
     std::string partial_;  // of a message whose end has not come
+    // Silence counts while somebody receives: these move on with the time in between.
+    clock::time_point silent_since_{};
+    clock::time_point pinged_at_{};  // or heard of the peer
+    clock::time_point left_at_{};    // the last receiver
 
     mutex sending_;
     std::string on_the_way_;

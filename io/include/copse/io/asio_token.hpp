@@ -78,9 +78,9 @@ struct operation_dropped : error {
 /// Thread:  any number of threads may run the executor of the operation: its handlers, also those between the parts of a
 ///          composed one, and its cancellation take turns in a strand. Without an executor cancellation is asked for in
 ///          the hub. bind_executor puts its own in place of the strand: a composed operation on several threads, such as
-///          async_read, then wants `cancelled_by`. An executor that is stopped (io_context::stop) tells nobody of an end
-///          that met a cancellation: run it to its end. As always in Asio, the object that the operation belongs to has
-///          to outlive it.
+///          async_read, then wants `cancelled_by`. So does a coroutine of co_spawn, unless it is given a strand of its own
+///          (make_strand(pool)). An executor that is stopped (io_context::stop) tells nobody of an end that met a
+///          cancellation: run it to its end. As always in Asio, the object that the operation belongs to has to outlive it.
 /// Cost:    two allocations, beside those of Asio.
 class use_fiber_t {
 public:
@@ -359,11 +359,15 @@ template <class... Values, class Initiation, class... Args>
 auto carry_out(Initiation&& initiation, const token_wishes& wishes, Args&&... args) {
 #if BOOST_VERSION >= 107700
     if constexpr (requires { initiation.get_executor(); }) {
-        const auto strand = boost::asio::make_strand(initiation.get_executor());
-        using strand_type = std::remove_const_t<decltype(strand)>;
-        const auto operation = std::make_shared<asio_operation<strand_type, Values...>>(strand, wishes);
-        std::forward<Initiation>(initiation)(stranded_handler<strand_type, Values...>(operation, strand),
-                                             std::forward<Args>(args)...);
+        // The strand is not kept here: the context may end before the fiber goes on.
+        const auto operation = [&] {
+            const auto strand = boost::asio::make_strand(initiation.get_executor());
+            using strand_type = std::remove_const_t<decltype(strand)>;
+            auto made = std::make_shared<asio_operation<strand_type, Values...>>(strand, wishes);
+            std::forward<Initiation>(initiation)(stranded_handler<strand_type, Values...>(made, strand),
+                                                 std::forward<Args>(args)...);
+            return made;
+        }();
         operation->await(wishes.then);
         return operation->give(wishes);
     } else

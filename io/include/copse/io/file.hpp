@@ -64,8 +64,8 @@ struct open_options {
 ///
 /// Any number of fibers may use one file. Those that use its position (read, read_exactly, read_to_end, write_all) come one
 /// after the other, each as a whole; those that name an offset run side by side. The position is this object's, not that of
-/// the descriptor, and moves when a verb has ended well; by what `write_all` has written also if it has not. Several files
-/// may be opened by the same name.
+/// the descriptor, and moves when a verb has ended well; by what `write_all` has written also if it has not, but not by what
+/// is appended. Several files may be opened by the same name.
 ///
 /// It belongs to one thread at a time, and may be moved to another while no fiber is in it. Unless a line says otherwise a
 /// verb throws std::system_error with the kernel's code, operation and name in its text (EBADF if it is closed), timed_out,

@@ -98,7 +98,7 @@ struct client_options {
     std::string user_agent = "copse";
     /// Asked about each address before it is connected to: what it refuses is passed over, and if nothing is left that is
     /// EACCES. For who fetches what strangers name: with `&io::endpoint::is_global` no name and no redirect leads into one's
-    /// own network, whatever it resolves to. Not asked by `connect`.
+    /// own network, whatever it resolves to. Not together with `connect`.
     std::function<bool(const endpoint&)> allow_address{};
     /// Makes each new connection, within `connect_timeout`. Empty: `io::connect(to.host_and_port())` with no_delay. Here go
     /// Unix sockets and proxies.

@@ -64,7 +64,7 @@ struct server_options {
 
     std::size_t requests_per_connection = 1000;  ///< 0: no limit
     std::size_t max_connections = 10'000;        ///< more wait in the backlog; 0: no limit
-    std::size_t max_per_address = 256;           ///< more are closed at once; 0: no limit. Whose are one: stream_server
+    std::size_t max_per_address = 256;           ///< more are closed at once; 0: no limit. This machine's do not count
     std::uint64_t unread_body = std::uint64_t{256} << 10;  ///< bytes that are read and dropped to keep a connection
     std::size_t stack_size = 0;                            ///< of each connection's fiber; 0: `default_stack_size`
 

@@ -125,7 +125,7 @@ public:
 
     websocket(websocket&&) noexcept;
     websocket& operator=(websocket&&) noexcept;
-    /// As abort. No fiber may be inside.
+    /// As abort. Fibers inside get EBADF.
     ~websocket();
 
     /// The next message.
