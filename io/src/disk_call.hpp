@@ -18,9 +18,9 @@ struct disk_call : copse::detail::wait_link {
     enum class kind : std::uint8_t { read, write, sync };
 
     /// Reading. Up to the end of the file.
-    disk_call(std::shared_ptr<open_file> from, std::uint64_t offset, std::size_t size);
+    disk_call(std::shared_ptr<open_file> from, std::uint64_t at, std::size_t n);
     /// Writing.
-    disk_call(std::shared_ptr<open_file> to, std::uint64_t offset, std::span<const std::byte> from);
+    disk_call(std::shared_ptr<open_file> to, std::uint64_t at, std::span<const std::byte> from);
     /// Waiting for the disk to have it.
     explicit disk_call(std::shared_ptr<open_file> of) noexcept;
 
