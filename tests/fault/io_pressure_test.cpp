@@ -118,7 +118,10 @@ TEST_F(IoPressure, Fault_NT14_ABurstBeyondTheBacklogIsServed) {
                              {.max_connections = 0, .max_per_address = 0});
     server.start();
     auto others = copse::spawn([&] {
-        for (; !over; copse::sleep(1ms)) ++turns;
+        while (!over) {
+            ++turns;
+            copse::sleep(1ms);
+        }
     });
     copse::group clients;
     std::size_t served = 0;
