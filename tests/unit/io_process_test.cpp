@@ -251,8 +251,13 @@ TEST_F(IoProcess, CommunicateIsGivenItsInputOnce) {
     io::process deaf({"sleep", "600"}, {.input = redirect::pipe});
     EXPECT_THROW(deaf.communicate_for(1ms, much), io::timed_out);
     EXPECT_THROW(deaf.communicate_for(1ms, "another"), std::invalid_argument);
-    io::process counting({"wc", "-c"}, {.input = redirect::pipe, .output = redirect::pipe});
+    // It reads nothing before it is told to go on: else all of it might be over before anybody looks at a clock.
+    io::process counting({"sh", "-c", "kill -STOP $$; exec wc -c"},
+                         {.input = redirect::pipe, .output = redirect::pipe});
     EXPECT_THROW(counting.communicate_for(0ms, much), io::timed_out);
+    siginfo_t stopped{};
+    ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(counting.pid()), &stopped, WSTOPPED), 0);
+    counting.kill(SIGCONT);
     EXPECT_EQ(counting.communicate(much).output, "300000\n");
 }
 
