@@ -1,17 +1,23 @@
-// Sockets: what each verb does, what it throws, what it leaves behind. Rules 124 to 133.
+// Sockets: what each verb does, what it throws, what it leaves behind. Rules 124 to 133, together with
+// io_socket_time_test.cpp and io_socket_end_test.cpp.
 
-#include "exceptions.hpp"
-#include "io_leak_check.hpp"
-#include "worker.hpp"
-
-#include <copse/virtual_time.hpp>
+#include "io_socket_fixture.hpp"
 
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <climits>
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <thread>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 using namespace std::chrono_literals;
 using namespace copse_test;
@@ -24,18 +30,7 @@ static_assert(std::is_nothrow_move_constructible_v<io::pooled_buffer> &&
 
 namespace {
 
-class IoSocket : public io_leak_check {
-protected:
-    std::array<std::byte, 4096> buffer{};
-
-    /// Fills the kernel's buffers until nothing more goes in.
-    static std::size_t fill(io::socket& s) {
-        const std::string block(64 * 1024, 'x');
-        std::size_t sent = 0;
-        while (const auto n = s.try_send(block)) sent += *n;
-        return sent;
-    }
-};
+using IoSocket = socket_fixture;
 
 TEST_F(IoSocket, PairTalksBothWays) {
     auto [left, right] = io::socketpair();
@@ -196,121 +191,6 @@ TEST_F(IoSocket, ManyFlowsBothWaysAtOnce) {
     copse::join_all(writers);
 }
 
-// ---- time
-
-TEST_F(IoSocket, TimeIsUpForEachVerb) {
-    auto [left, right] = io::socketpair();
-    auto listener = io::listen("127.0.0.1:0");
-    fill(left);
-    EXPECT_EQ(error_of([&, &left = left] { left.recv_for(buffer, 1ms); }), std::errc::timed_out);
-    EXPECT_EQ(error_of([&, &left = left] { left.recv_until(buffer, copse::clock::now() + 1ms); }),
-              std::errc::timed_out);
-    EXPECT_EQ(error_of([&, &left = left] { left.recv_exactly_for(buffer, 1ms); }), std::errc::timed_out);
-    EXPECT_EQ(error_of([&, &left = left] { left.recv_pooled_for(1ms); }), std::errc::timed_out);
-    EXPECT_EQ(error_of([&, &left = left] { left.send_for("x", 1ms); }), std::errc::timed_out);
-    EXPECT_EQ(error_of([&, &left = left] { left.send_all_for("x", 1ms); }), std::errc::timed_out);
-    EXPECT_EQ(error_of([&, &left = left] { left.send_until("x", std::chrono::steady_clock::now()); }),
-              std::errc::timed_out);
-    EXPECT_EQ(error_of([&] { listener.accept_for(1ms); }), std::errc::timed_out);
-    EXPECT_EQ(error_of([&] { listener.accept_until(copse::clock::now()); }), std::errc::timed_out);
-    EXPECT_THROW(left.recv_for(buffer, 0s), io::timed_out);
-    EXPECT_THROW(left.recv_for(buffer, -1s), io::timed_out);
-    EXPECT_THROW(left.recv_for(buffer, std::chrono::duration<double>(std::numeric_limits<double>::quiet_NaN())),
-                 copse::invalid_duration);
-    right.send_all("later");
-    EXPECT_EQ(left.recv_for(buffer, 1h), 5U) << "it is as good as before";
-}
-
-TEST_F(IoSocket, NoTimeStillBringsWhatIsThere) {
-    auto [left, right] = tcp_pair();
-    left.send_all("here");
-    EXPECT_EQ(right.recv_for(buffer, 0s), 4U) << "the others, and the driver, have one turn";
-}
-
-TEST_F(IoSocket, TimeOutTellsWhatWasMoved) {
-    auto [left, right] = io::socketpair();
-    right.send_all("abc");
-    try {
-        left.recv_exactly_for(std::span(buffer).first(10), 1ms);
-        FAIL();
-    } catch (const io::timed_out& e) {
-        EXPECT_EQ(e.transferred(), 3U);
-        EXPECT_NE(std::string(e.what()).find("recv_exactly on fd "), std::string::npos) << e.what();
-        EXPECT_NE(std::string(e.what()).find("after 3 bytes"), std::string::npos) << e.what();
-    }
-    const std::string much(64 * 1024 * 1024, 'x');
-    std::size_t told = 0;
-    try {
-        left.send_all_for(much, 1ms);
-        FAIL();
-    } catch (const io::timed_out& e) {
-        told = e.transferred();
-    }
-    left.close();
-    EXPECT_EQ(recv_to_end(right).size(), told);
-}
-
-// Rule 124: the time is for each operation, but send_all has one for all of it.
-TEST_F(IoSocket, StandingTimeOutIsForEachOperation) {
-    copse::virtual_time time;
-    auto [left, right] = io::socketpair();
-    right.set_timeout(50ms);
-    auto writer = copse::spawn([&, &left = left] {
-        for (int i = 0; i < 4; ++i) {
-            copse::sleep(30ms);
-            left.send_all("x");
-        }
-    });
-    for (int i = 0; i < 4; ++i) EXPECT_EQ(right.recv(buffer), 1U);
-    EXPECT_EQ(time.elapsed(), 120ms);
-    EXPECT_THROW(right.recv(buffer), io::timed_out);
-    EXPECT_EQ(time.elapsed(), 170ms);
-    writer.get();
-}
-
-TEST_F(IoSocket, SendAllHasOneTimeForAll) {
-    copse::virtual_time time;
-    auto [left, right] = io::socketpair();
-    left.set_timeout(50ms);
-    auto reader = copse::spawn([&, &right = right] {
-        for (;;) {
-            copse::sleep(30ms);
-            static_cast<void>(right.recv(buffer));
-        }
-    });
-    const std::string much(64 * 1024 * 1024, 'x');
-    EXPECT_THROW(left.send_all(much), io::timed_out);
-    EXPECT_EQ(time.elapsed(), 50ms);
-    reader.kill();
-}
-
-// Rule 125.
-TEST_F(IoSocket, SettingTheTimeOutDoesNotTouchAWait) {
-    auto [left, right] = io::socketpair();
-    auto reader = copse::spawn([&, &right = right] { return right.recv(buffer); });
-    copse::yield();
-    right.set_timeout(0ns);
-    copse::yield();
-    left.send_all("abc");
-    EXPECT_EQ(reader.get(), 3U);
-}
-
-TEST_F(IoSocket, TimeOutOfZeroNeverWaits) {
-    auto [left, right] = tcp_pair();
-    auto listener = io::listen("127.0.0.1:0");
-    right.set_timeout(0ns);
-    listener.set_timeout(-1ns);
-    EXPECT_EQ(right.timeout(), 0ns);
-    EXPECT_EQ(listener.timeout(), 0ns);
-    EXPECT_EQ(error_of([&, &right = right] { right.recv(buffer); }), std::errc::resource_unavailable_try_again);
-    EXPECT_EQ(error_of([&, &right = right] { right.recv_exactly(buffer); }), std::errc::resource_unavailable_try_again);
-    EXPECT_EQ(error_of([&] { listener.accept(); }), std::errc::resource_unavailable_try_again);
-    left.send_all("abc");
-    EXPECT_EQ(right.recv(buffer), 3U) << "what is there is taken, whatever was remembered";
-    right.set_timeout(std::nullopt);
-    EXPECT_EQ(right.timeout(), std::nullopt);
-}
-
 TEST_F(IoSocket, TryFormsSayNo) {
     auto [left, right] = tcp_pair();
     auto listener = io::listen("127.0.0.1:0");
@@ -371,198 +251,6 @@ TEST_F(IoSocket, SecondAcceptorAndWriterAreRefused) {
     EXPECT_THROW(left.send("y"), copse::concurrent_use);
     acceptor.kill();
     writer.kill();
-}
-
-// ---- kills
-
-// Rule 132.
-TEST_F(IoSocket, KilledAndTimedOutReadersLeaveItUsable) {
-    auto [left, right] = tcp_pair();
-    auto reader = copse::spawn([&, &right = right] { right.recv(buffer); });
-    copse::yield();
-    reader.kill();
-    EXPECT_TRUE(reader.killed());
-    {
-        const copse::timeout scope(1ms);
-        EXPECT_THROW(right.recv(buffer), copse::timeout_expired);
-    }
-    left.send_all("abc");
-    EXPECT_EQ(right.recv(buffer), 3U);
-}
-
-TEST_F(IoSocket, CallThatSucceedsAtOnceIsAKillPoint) {
-    auto [left, right] = io::socketpair();
-    left.send_all("abcdef");
-    copse::fiber<void> self;
-    self = copse::spawn([&, &right = right] {
-        right.recv_exactly(std::span(buffer).first(3));  // that there is more is remembered from now on
-        self.request_kill();
-        right.recv_exactly(std::span(buffer).first(3));
-    });
-    self.join();
-    EXPECT_TRUE(self.killed());
-    EXPECT_EQ(right.recv(buffer), 3U) << "nothing was taken";
-}
-
-TEST_F(IoSocket, SatisfiedWaitCompletesBeforeAKill) {
-    auto [left, right] = tcp_pair();
-    std::size_t got = 0;
-    auto reader = copse::spawn([&, &right = right] { got = right.recv(buffer); });
-    copse::yield();
-    left.send_all("abc");
-    while (copse::hub::current().stats().watching != 0) copse::yield();  // made ready, has not run yet
-    reader.request_kill();
-    reader.join();
-    EXPECT_EQ(got, 3U) << "what was acquired is not lost";
-}
-
-// ---- closing
-
-// Rule 128.
-TEST_F(IoSocket, CloseWakesBothDirections) {
-    auto [left, right] = io::socketpair();
-    fill(left);
-    auto reader = copse::spawn([&, &left = left] { return text_of([&] { left.recv(buffer); }); });
-    auto writer = copse::spawn([&, &left = left] { return error_of([&] { left.send("x"); }); });
-    copse::yield();
-    const std::string fd = std::to_string(left.native_handle());
-    left.close();
-    EXPECT_FALSE(left.is_open());
-    EXPECT_EQ(left.native_handle(), -1);
-    EXPECT_EQ(reader.get(), "recv on fd " + fd + ", closed by another fiber: Bad file descriptor");
-    EXPECT_EQ(writer.get(), std::errc::bad_file_descriptor);
-}
-
-// Rule 129.
-TEST_F(IoSocket, CloseWakesAcceptAndReleaseWakesReaders) {
-    auto listener = io::listen("127.0.0.1:0");
-    auto acceptor = copse::spawn([&] { return error_of([&] { listener.accept(); }); });
-    auto [left, right] = io::socketpair();
-    auto reader = copse::spawn([&, &left = left] { return error_of([&] { left.recv(buffer); }); });
-    copse::yield();
-    listener.close();
-    const int fd = left.release();
-    EXPECT_EQ(acceptor.get(), std::errc::bad_file_descriptor);
-    EXPECT_EQ(reader.get(), std::errc::bad_file_descriptor);
-    EXPECT_EQ(::close(fd), 0);
-}
-
-TEST_F(IoSocket, CloseBetweenEventAndResumeIsNotice) {
-    auto [left, right] = io::socketpair();
-    auto reader = copse::spawn([&, &right = right] { return error_of([&] { right.recv(buffer); }); });
-    copse::yield();
-    left.send_all("abc");
-    while (copse::hub::current().stats().watching != 0) copse::yield();
-    right.close();
-    auto [other_left, other_right] = io::socketpair();  // has the number now
-    EXPECT_EQ(reader.get(), std::errc::bad_file_descriptor);
-}
-
-// Rule 131.
-TEST_F(IoSocket, ClosedOneSaysSo) {
-    io::socket none;
-    EXPECT_FALSE(none.is_open());
-    none.close();
-    none.close();
-    EXPECT_EQ(none.release(), -1);
-    auto [left, right] = io::socketpair();
-    left.close();
-    for (io::socket* s : {&none, &left}) {
-        EXPECT_EQ(text_of([&] { s->recv(buffer); }), "recv on a closed socket: Bad file descriptor");
-        for (const auto& call : std::initializer_list<std::function<void()>>{
-                 [&] { s->recv_exactly(buffer); }, [&] { s->recv_pooled(); }, [&] { s->try_recv(buffer); },
-                 [&] { s->send("x"); }, [&] { s->send_all("x"); }, [&] { s->try_send("x"); }, [&] { s->accept(); },
-                 [&] { s->try_accept(); }, [&] { s->connect(io::endpoint::loopback(1)); },
-                 [&] { s->bind("127.0.0.1:0"); }, [&] { s->listen(); }, [&] { s->shutdown(io::shut::both); },
-                 [&] { s->set_option(io::no_delay(true)); }, [&] { static_cast<void>(s->get_option<io::no_delay>()); },
-                 [&] { static_cast<void>(s->local_endpoint()); }, [&] { static_cast<void>(s->peer_endpoint()); }}) {
-            EXPECT_EQ(error_of(call), std::errc::bad_file_descriptor);
-        }
-    }
-}
-
-TEST_F(IoSocket, SocketEndedWhileAFiberIsInIt) {
-    auto pair = std::make_unique<std::pair<io::socket, io::socket>>(io::socketpair());
-    auto reader = copse::spawn([&, &mine = pair->first] { return error_of([&] { mine.recv(buffer); }); });
-    copse::yield();
-    pair.reset();
-    EXPECT_EQ(reader.get(), std::errc::bad_file_descriptor);
-}
-
-TEST_F(IoSocket, MovedWhileAFiberIsInIt) {
-    auto pair = std::make_unique<std::pair<io::socket, io::socket>>(io::socketpair());
-    auto reader = copse::spawn([&, &mine = pair->first] { return mine.recv(buffer); });
-    copse::yield();
-    io::socket moved = std::move(pair->first);
-    io::socket peer = std::move(pair->second);
-    pair.reset();
-    peer.send_all("abc");
-    EXPECT_EQ(reader.get(), 3U);
-}
-
-// ---- threads
-
-TEST_F(IoSocket, AnotherThreadIsRefused) {
-    auto [left, right] = io::socketpair();
-    left.send_all("abc");
-    in_thread([&, &right = right] {
-        EXPECT_THROW(right.recv(buffer), copse::wrong_thread);
-        auto pair = io::socketpair();  // now the thread has a reactor
-        EXPECT_THROW(right.recv(buffer), copse::wrong_thread);
-        EXPECT_THROW(right.send("x"), copse::wrong_thread);
-        EXPECT_THROW(right.release(), copse::wrong_thread);
-    });
-    EXPECT_EQ(right.recv(buffer), 3U);
-}
-
-TEST_F(IoSocket, NumberTravelsToAnotherThread) {
-    auto [left, right] = tcp_pair();
-    left.send_all("abc");
-    const int fd = right.release();
-    EXPECT_FALSE(right.is_open());
-    in_thread([fd] {
-        io::socket mine = io::socket::adopt(fd);
-        EXPECT_EQ(recv_text(mine), "abc");
-        mine.send_all("def");
-    });
-    EXPECT_EQ(recv_text(left), "def");
-}
-
-TEST_F(IoSocket, ClosedFromAnotherThreadIsClosed) {
-    auto [left, right] = io::socketpair();
-    in_thread([&, &right = right] { right.close(); });
-    EXPECT_EQ(left.recv(buffer), 0U);
-}
-
-TEST_F(IoSocket, OutlivesItsThread) {
-    io::socket survivor;
-    auto [left, right] = io::socketpair();
-    in_thread([&] {
-        auto pair = io::socketpair();
-        survivor = std::move(pair.first);
-    });
-    EXPECT_THROW(survivor.recv(buffer), copse::wrong_thread);
-    survivor.close();
-}
-
-TEST_F(IoSocket, AdoptRefusesWhatIsNoSocket) {
-    EXPECT_EQ(error_of([] { io::socket::adopt(-1); }), std::errc::bad_file_descriptor);
-    int ends[2];
-    ASSERT_EQ(::pipe(ends), 0);
-    EXPECT_EQ(error_of([&] { io::socket::adopt(ends[0]); }), std::errc::not_a_socket);
-    EXPECT_EQ(::close(ends[0]), 0);
-    EXPECT_EQ(::close(ends[1]), 0);
-}
-
-TEST_F(IoSocket, AdoptedBlockingSocketParks) {
-    int ends[2];
-    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-    auto left = io::socket::adopt(ends[0]);
-    auto right = io::socket::adopt(ends[1]);
-    auto reader = copse::spawn([&] { return recv_text(right); });
-    copse::yield();
-    left.send_all("abc");
-    EXPECT_EQ(reader.get(), "abc");
 }
 
 // ---- options, errors
@@ -696,20 +384,6 @@ TEST_F(IoSocket, AcceptOnWhatDoesNotListenIsRefused) {
     auto [a, b] = io::socketpair();
     io::stream_server server(std::move(a), [](io::socket) {});
     EXPECT_THROW(server.serve_forever(), std::system_error);
-}
-
-TEST_F(IoSocket, VirtualTimeAndSocketsGoTogether) {
-    copse::virtual_time time;
-    auto [left, right] = tcp_pair();
-    auto slow = copse::spawn([&, &left = left] {
-        copse::sleep(24h);
-        left.send_all("abc");
-    });
-    EXPECT_EQ(right.recv(buffer), 3U);
-    EXPECT_EQ(time.elapsed(), 24h);
-    EXPECT_THROW(right.recv_for(buffer, 1h), io::timed_out);
-    EXPECT_EQ(time.elapsed(), 25h);
-    slow.join();
 }
 
 TEST_F(IoSocket, DeadlockIsNotSeenWhereADescriptorIsWaitedFor) {

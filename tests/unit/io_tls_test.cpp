@@ -1,8 +1,8 @@
-// TLS streams: what each verb does, what it throws, what it leaves behind. Faults TL03 to TL05, TL07 to TL09, TL12.
+// TLS streams: what each verb does, what it throws, what it leaves behind. Faults TL08 and TL09. How they begin is in
+// io_tls_handshake_test.cpp, how they end in io_tls_end_test.cpp.
 
-#include "at_end.hpp"
 #include "exceptions.hpp"
-#include "io_tls_pair.hpp"
+#include "io_tls_fixture.hpp"
 #include "sanitizer.hpp"
 
 #include <copse/virtual_time.hpp>
@@ -12,8 +12,15 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
+#include <cstddef>
 #include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -22,41 +29,7 @@ namespace io = copse::io;
 
 namespace {
 
-/// What is made once for the process is made before anything is counted.
-struct made_before {
-    made_before() {
-        common_server();
-        make_tls_pair();
-    }
-};
-
-class IoTls : private made_before, public io_leak_check {};
-
-/// A kill or a time-out of ours is not the other's: it goes on by itself.
-void expect_usable(io::tls_stream& a, io::tls_stream& b) {
-    a.send_all("there");
-    EXPECT_EQ(recv_text(b, 5), "there");
-    b.send_all("and back");
-    EXPECT_EQ(recv_text(a, 8), "and back");
-}
-
-/// Both ways at once, with sizes on either side of what a record holds.
-void expect_carries(tls_pair pair, std::size_t size) {
-    const std::string up = pattern(size, 1), down = pattern(size + 1, 2);
-    auto sender = copse::spawn([&] {
-        pair.client.send_all(up);
-        pair.client.shutdown(io::shut::write);
-    });
-    auto returner = copse::spawn([&] {
-        pair.server.send_all(down);
-        pair.server.shutdown(io::shut::write);
-    });
-    auto receiver = copse::spawn([&] { return recv_to_end(pair.server) == up; });
-    EXPECT_TRUE(recv_to_end(pair.client) == down);
-    EXPECT_TRUE(receiver.get());
-    sender.get();
-    returner.get();
-}
+using IoTls = tls_fixture;
 
 TEST_F(IoTls, CarriesBytesBothWaysInEitherVersion) {
     for (const auto version : {io::tls_version::v1_2, io::tls_version::v1_3}) {
@@ -126,202 +99,6 @@ TEST_F(IoTls, TellsWhoThePeerIs) {
     EXPECT_LT(shown->not_before, std::chrono::system_clock::now());
     EXPECT_GT(shown->not_after, std::chrono::system_clock::now());
     EXPECT_FALSE(pair.server.peer_certificate()) << "it was not asked for one";
-}
-
-// ---- TL03
-
-template <class... Args>
-concept makes_a_client = requires(Args... args) {
-    io::tls_stream::client(std::move(args)...);
-};
-static_assert(makes_a_client<io::socket, io::tls_context, const char*>);
-static_assert(!makes_a_client<io::socket, io::tls_context>, "without a host name there is no client");
-
-TEST_F(IoTls, Fault_TL03_WhatIsNoHostNameIsRefused) {
-    using namespace std::string_literals;
-    const auto with = common_client_context();
-    for (const std::string& bad : {""s, "."s, ".example.com"s, "a..b"s, "a b"s, "exa\0mple.com"s,
-                                   "b\xc3\xbc"s
-                                   "cher.example"s,
-                                   "[localhost]"s, "*.example.com"s, std::string(300, 'a'), "[::1"s}) {
-        auto [a, b] = io::socketpair();
-        EXPECT_THROW(io::tls_stream::client(std::ref(a), with, bad), std::invalid_argument) << bad;
-        EXPECT_FALSE(a.is_open()) << bad;
-    }
-    for (const std::string good : {"localhost.", "LOCALHOST", "127.0.0.1", "::1", "[::1]", "::1%lo"})
-        EXPECT_TRUE(make_tls_pair(with, common_server_context(), good).client) << good;
-    const auto address = make_tls_pair(with, common_server_context(), "127.0.0.1");
-    EXPECT_EQ(address.server.server_name(), "") << "an address is no name";
-}
-
-TEST_F(IoTls, AContextIsForOneSide) {
-    auto [a, b] = io::socketpair();
-    EXPECT_THROW(io::tls_stream::client(std::move(a), common_server_context(), "localhost"), std::invalid_argument);
-    EXPECT_THROW(io::tls_stream::server(std::move(b), common_client_context()), std::invalid_argument);
-}
-
-// ---- TL04, TL12
-
-TEST_F(IoTls, Fault_TL04_AnEndThatWasNotAnnouncedIsNone) {
-    auto [a, b] = io::socketpair();
-    auto pair = shake_hands(std::move(a), std::ref(b));
-    pair.server.send_all("half a mess");
-    b.close();
-    EXPECT_EQ(recv_text(pair.client), "half a mess");
-    for (int i = 0; i < 2; ++i) {
-        EXPECT_THROW(recv_text(pair.client), io::stream_truncated);
-        EXPECT_THROW(pair.client.recv_pooled(), io::stream_truncated);
-        EXPECT_THROW(recv_text(pair.client, 3), io::stream_truncated);
-    }
-    EXPECT_EQ(error_of([&] { recv_text(pair.client); }), std::errc::connection_aborted);
-}
-
-TEST_F(IoTls, Fault_TL04_NorIsOneWithinARecord) {
-    // Everything but the last byte of what a server says.
-    auto [a, b] = io::socketpair();
-    auto [c, d] = io::socketpair();
-    auto between = copse::spawn([b = std::move(b), c = std::move(c)]() mutable {
-        auto back = copse::spawn([&] {
-            while (auto chunk = b.recv_pooled()) c.send_all(chunk.bytes());
-        });
-        std::string all;
-        try {
-            for (int i = 0;; ++i) {
-                const auto chunk = c.recv_pooled();
-                if (chunk.text().find("\x17\x03\x03") == 0 && i > 0) {
-                    b.send_all(chunk.text().substr(0, chunk.size() - 1));
-                    break;
-                }
-                b.send_all(chunk.bytes());
-            }
-        } catch (const std::system_error&) {}
-        b.close();
-        c.close();
-        back.join();
-        back.exception();
-    });
-    auto pair = shake_hands(std::move(a), std::move(d), common_client_context({.max_version = io::tls_version::v1_2}));
-    pair.server.send_all("a message");
-    EXPECT_THROW(recv_text(pair.client), io::stream_truncated);
-    between.join();
-}
-
-TEST_F(IoTls, Fault_TL04_InTheHandshake) {
-    auto [a, b] = io::socketpair();
-    b.shutdown(io::shut::write);
-    EXPECT_THROW(io::tls_stream::client(std::ref(a), common_client_context(), "localhost"), io::stream_truncated);
-    EXPECT_FALSE(a.is_open());
-    auto [c, d] = io::socketpair();
-    d.shutdown(io::shut::write);
-    EXPECT_THROW(io::tls_stream::server(std::ref(c), common_server_context()), io::stream_truncated);
-}
-
-TEST_F(IoTls, Fault_TL12_TruncationIsToleratedOnlyWhereAskedFor) {
-    auto [a, b] = io::socketpair();
-    auto pair = shake_hands(std::move(a), std::ref(b));
-    pair.server.send_all("all of it");
-    b.close();
-    pair.client.dangerously_accept_truncation();
-    EXPECT_EQ(recv_to_end(pair.client), "all of it");
-    std::array<std::byte, 4> four;
-    EXPECT_EQ(pair.client.recv(four), 0U);
-}
-
-TEST_F(IoTls, RecvExactlyTellsHowFarItCame) {
-    auto pair = make_tls_pair();
-    pair.server.send_all("abc");
-    pair.server.close();
-    try {
-        recv_text(pair.client, 5);
-        ADD_FAILURE() << "it ended before";
-    } catch (const io::transfer_error& e) {
-        EXPECT_EQ(e.transferred(), 3U);
-        EXPECT_EQ(e.code(), std::errc::connection_aborted);
-    }
-    EXPECT_EQ(recv_text(pair.client, 5), "") << "at the end it is 0";
-}
-
-// A cut by our own failure is no end that was meant.
-TEST_F(IoTls, AStreamThatAnExceptionEndsIsCutOff) {
-    auto pair = make_tls_pair();
-    auto failing = copse::spawn([server = std::move(pair.server)]() mutable {
-        io::tls_stream mine = std::move(server);
-        mine.send_all("half a mess");
-        throw std::runtime_error("no more");
-    });
-    EXPECT_EQ(recv_text(pair.client), "half a mess");
-    EXPECT_THROW(recv_text(pair.client), io::stream_truncated);
-    EXPECT_THROW(failing.get(), std::runtime_error);
-    auto other = make_tls_pair();
-    { const io::tls_stream gone = std::move(other.server); }
-    EXPECT_EQ(recv_text(other.client), "") << "the end of a scope is meant";
-}
-
-// ---- TL05
-
-TEST_F(IoTls, Fault_TL05_OneHalfMayEndBeforeTheOther) {
-    for (const auto version : {io::tls_version::v1_2, io::tls_version::v1_3}) {
-        auto pair = make_tls_pair(common_client_context({.max_version = version}));
-        pair.client.send_all("question");
-        pair.client.shutdown(io::shut::write);
-        pair.client.shutdown(io::shut::write);
-        EXPECT_EQ(recv_to_end(pair.server), "question");
-        EXPECT_EQ(error_of([&] { pair.client.send_all("more"); }), std::errc::broken_pipe);
-        pair.server.send_all("answer");
-        pair.server.close();
-        EXPECT_EQ(recv_to_end(pair.client), "answer");
-        EXPECT_EQ(recv_to_end(pair.client), "") << "an end stays an end";
-        EXPECT_THROW(pair.client.shutdown(io::shut::both), std::invalid_argument);
-        EXPECT_THROW(pair.client.shutdown(io::shut::read), std::invalid_argument);
-    }
-}
-
-TEST_F(IoTls, Fault_TL05_WhatComesAfterTheEndIsNotRead) {
-    auto [a, b] = io::socketpair();
-    auto pair = shake_hands(std::move(a), std::ref(b));
-    pair.server.shutdown(io::shut::write);
-    b.send_all("in the clear");
-    EXPECT_EQ(recv_to_end(pair.client), "");
-    EXPECT_EQ(recv_to_end(pair.client), "");
-}
-
-/// Sends until the other side, which does not read, has no room. Returns how much was taken.
-std::size_t fill_up(io::tls_stream& s) {
-    const std::string much = pattern(4'000'000);
-    try {
-        s.send_all_for(much, 1s);
-    } catch (const io::timed_out& e) {
-        return e.transferred();
-    }
-    ADD_FAILURE() << "it took everything";
-    return 0;
-}
-
-TEST_F(IoTls, Fault_TL05_ShutdownDoesNotWaitForASilentPeerForEver) {
-    copse::virtual_time time;
-    auto pair = make_tls_pair();
-    const std::size_t taken = fill_up(pair.client);
-    EXPECT_THROW(pair.client.shutdown_for(io::shut::write, 1s), io::timed_out);
-    EXPECT_EQ(time.elapsed(), 2s);
-    auto reader = copse::spawn([&] { return recv_to_end(pair.server); });
-    pair.client.shutdown(io::shut::write);  // goes on where it stopped
-    EXPECT_TRUE(reader.get() == pattern(4'000'000).substr(0, taken));
-}
-
-TEST_F(IoTls, CloseWaitsForNobody) {
-    copse::virtual_time time;
-    auto pair = make_tls_pair();
-    fill_up(pair.client);
-    const auto before = time.elapsed();
-    pair.client.close();
-    EXPECT_EQ(time.elapsed(), before);
-    EXPECT_FALSE(pair.client.is_open());
-    EXPECT_EQ(error_of([&] { pair.client.send_all("x"); }), std::errc::bad_file_descriptor);
-    EXPECT_EQ(error_of([&] { recv_text(pair.client); }), std::errc::bad_file_descriptor);
-    EXPECT_EQ(error_of([&] { pair.client.cipher(); }), std::errc::bad_file_descriptor);
-    pair.client.close();
-    EXPECT_THROW(recv_to_end(pair.server), std::system_error) << "what it took is not all there";
-    EXPECT_EQ(error_of([&] { io::tls_stream().send_all("x"); }), std::errc::bad_file_descriptor);
 }
 
 // ---- time, kills, closing
@@ -456,118 +233,6 @@ TEST_F(IoTls, APeerThatIsGoneIsSaidSo) {
     const auto error = error_of([&] { pair.client.send_all(much); });
     EXPECT_TRUE(error == std::errc::connection_reset || error == std::errc::broken_pipe) << error.message();
     EXPECT_THROW(pair.client.send_all("more"), std::system_error);
-}
-
-TEST_F(IoTls, APeerThatSpeaksNoTlsIsSaidSo) {
-    auto [a, b] = io::socketpair();
-    b.send_all("220 mail.example ready\r\n");
-    EXPECT_EQ(what_is_thrown_by(
-                  [&, &end = a] { io::tls_stream::client(std::move(end), common_client_context(), "localhost"); }),
-              "tls handshake with \"localhost\", who seems not to speak TLS: wrong version number");
-}
-
-// ---- TL07
-
-/// Shakes hands with one side's steps watched, and tells how often each side came to a step.
-struct handshake_steps {
-    int killed_at;  // the step, from 1 on
-    bool of_server;
-    int steps = 0;
-    bool came_to_it = false;
-
-    void run() {
-        auto ends = io::socketpair();
-        copse::event never;
-        bool shaken = false;
-        const auto watch = [&](const char*) {
-            if (shaken || ++steps != killed_at) return;
-            came_to_it = true;
-            never.wait();
-        };
-        auto [watched, other] = std::move(ends);
-        auto victim = copse::spawn([&, s = std::move(watched)]() mutable {
-            watched_stream w(std::move(s), watch);
-            auto stream = of_server ? io::tls_stream::server(std::move(w), common_server_context())
-                                    : io::tls_stream::client(std::move(w), common_client_context(), "localhost");
-            shaken = true;
-            stream.shutdown(io::shut::write);
-            recv_to_end(stream);
-        });
-        auto peer = copse::spawn([&, s = std::move(other)]() mutable {
-            auto stream = of_server ? io::tls_stream::client(std::move(s), common_client_context(), "localhost")
-                                    : io::tls_stream::server(std::move(s), common_server_context());
-            recv_to_end(stream);
-        });
-        while (!came_to_it && !victim.ready()) copse::yield();
-        victim.kill();
-        peer.join();
-        const std::string told = what_of(peer.exception());
-        EXPECT_EQ(!came_to_it, peer.successful()) << "step " << killed_at << ": " << told;
-    }
-};
-
-TEST_F(IoTls, Fault_TL07_AHandshakeKilledAtEachStep) {
-    for (const bool of_server : {false, true}) {
-        int last = 0;
-        for (int step = 1;; ++step) {
-            handshake_steps h{.killed_at = step, .of_server = of_server};
-            h.run();
-            if (!h.came_to_it || h.steps > step) break;
-            last = step;
-            if (step > 20) break;
-        }
-        EXPECT_GE(last, 3) << "send, receive, send";
-        EXPECT_LE(last, 20);
-        auto pair = make_tls_pair();
-        expect_usable(pair.client, pair.server);
-    }
-}
-
-TEST_F(IoTls, Fault_TL07_APeerThatHangsUpAtEachStep) {
-    for (const bool of_server : {false, true}) {
-        for (int step = 1; step <= 6; ++step) {
-            auto ends = io::socketpair();
-            int steps = 0;
-            auto victim = copse::spawn([&, s = std::move(ends.first)]() mutable {
-                return what_is_thrown_by([&] {
-                    auto stream = of_server
-                                      ? io::tls_stream::server(std::move(s), common_server_context())
-                                      : io::tls_stream::client(std::move(s), common_client_context(), "localhost");
-                    recv_text(stream);
-                });
-            });
-            auto peer = copse::spawn([&, s = std::move(ends.second)]() mutable {
-                watched_stream w(std::move(s), [&](const char*) {
-                    if (++steps == step) throw std::runtime_error("hangs up");
-                });
-                auto stream = of_server ? io::tls_stream::client(std::move(w), common_client_context(), "localhost")
-                                        : io::tls_stream::server(std::move(w), common_server_context());
-                throw std::runtime_error("after it");
-            });
-            EXPECT_NE(victim.get(), "nothing") << step;
-            peer.join();
-            peer.exception();
-        }
-    }
-}
-
-TEST_F(IoTls, AHandshakeHasItsTime) {
-    copse::virtual_time time;
-    auto [a, b] = io::socketpair();
-    EXPECT_THROW(io::tls_stream::client(std::move(a), common_client_context({.handshake_timeout = 3s}), "localhost"),
-                 io::timed_out);
-    EXPECT_EQ(time.elapsed(), 3s);
-    EXPECT_THROW(io::tls_stream::server(std::move(b), common_server_context()), std::system_error);
-    auto ends = io::socketpair();
-    EXPECT_EQ(what_is_thrown_by([&] { io::tls_stream::server(std::move(ends.first), common_server_context()); }),
-              "tls handshake, its time is over: Connection timed out");
-    EXPECT_EQ(time.elapsed(), 13s) << "ten seconds unless told otherwise";
-    EXPECT_THROW(io::tls_stream::client_for(std::ref(ends.second), common_client_context(), "localhost", 0s),
-                 std::system_error);
-    auto [e, f] = io::socketpair();
-    EXPECT_THROW(io::tls_stream::server_until(std::move(e), common_server_context(), copse::clock::now() + 1s),
-                 io::timed_out);
-    EXPECT_EQ(time.elapsed(), 14s);
 }
 
 // ---- TL08

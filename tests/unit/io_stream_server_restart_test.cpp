@@ -1,0 +1,96 @@
+// Servers that serve again.
+
+#include "exceptions.hpp"
+#include "io_echo.hpp"
+
+#include <cstddef>
+using namespace std::chrono_literals;
+using namespace copse_test;
+namespace io = copse::io;
+
+namespace {
+
+using IoStreamServer = io_leak_check;
+
+TEST_F(IoStreamServer, RestartsAtTheSamePlace) {
+    io::stream_server server("127.0.0.1:0", echo);
+    const io::endpoint where = server.local_endpoint();
+    auto serving = copse::spawn([&] { server.serve_forever(); });
+    auto old = io::connect(where);
+    EXPECT_TRUE(is_served(old));
+    server.stop();
+    server.restart();
+    serving.get();
+    EXPECT_TRUE(server.is_serving());
+    EXPECT_EQ(server.local_endpoint(), where);
+    auto fresh = io::connect(where);
+    EXPECT_TRUE(is_served(fresh));
+    EXPECT_TRUE(is_served(old)) << "what ran, runs on";
+    EXPECT_EQ(server.connections(), 2U);
+    server.restart();  // without a stop before
+    auto third = io::connect(where);
+    EXPECT_TRUE(is_served(third));
+    for (io::socket* s : {&old, &fresh, &third}) s->close();
+    EXPECT_TRUE(server.stop_for(10s));
+    EXPECT_EQ(server.stats().accepted, 3U);
+    EXPECT_EQ(error_of([&] { server.start(); }), std::errc::bad_file_descriptor) << "only restart undoes a stop";
+}
+
+TEST_F(IoStreamServer, RestartOfOneThatNeverServed) {
+    io::stream_server server("127.0.0.1:0", echo);
+    server.restart();
+    auto client = io::connect(server.local_endpoint());
+    EXPECT_TRUE(is_served(client));
+}
+
+TEST_F(IoStreamServer, ARestartThatFailsMayBeTriedAgain) {
+    io::stream_server server("127.0.0.1:0", echo, {.listening = {.reuse_address = false}});
+    server.start();
+    server.stop();
+    auto squatter = io::listen(server.local_endpoint(), {.reuse_address = false});
+    EXPECT_EQ(error_of([&] { server.restart(); }), std::errc::address_in_use);
+    EXPECT_FALSE(server.is_serving());
+    squatter.close();
+    server.restart();
+    auto client = io::connect(server.local_endpoint());
+    EXPECT_TRUE(is_served(client));
+}
+
+TEST_F(IoStreamServer, RestartAfterAnEndOfItsOwn) {
+    const error_recorder errors;
+    io::stream_server server("127.0.0.1:0", echo, {.stack_size = std::size_t{2} << 30});
+    server.start();
+    {
+        auto client = io::connect(server.local_endpoint());
+        while (server.is_serving()) copse::yield();
+    }
+    server.restart();
+    EXPECT_TRUE(server.is_serving());
+    server.stop();
+}
+
+TEST_F(IoStreamServer, TwoFibersMayRestartIt) {
+    io::stream_server server("127.0.0.1:0", echo);
+    server.start();
+    copse::yield();
+    auto first = copse::spawn([&] { server.restart(); });
+    auto second = copse::spawn([&] { server.restart(); });
+    first.get();
+    second.get();
+    auto client = io::connect(server.local_endpoint());
+    EXPECT_TRUE(is_served(client));
+}
+
+TEST_F(IoStreamServer, RestartThatIsKilledLeavesItStopped) {
+    io::stream_server server("127.0.0.1:0", echo);
+    server.start();
+    copse::yield();
+    auto restarting = copse::spawn([&] { server.restart(); });
+    copse::spawn([&] { restarting.request_kill(); });
+    restarting.join();
+    EXPECT_FALSE(server.is_serving());
+    server.restart();
+    EXPECT_TRUE(server.is_serving());
+}
+
+}  // namespace
