@@ -1,37 +1,24 @@
-// Descriptors that are closed, replaced, duplicated, of strange kinds, or many: the FD rows of the fault list.
-// FD09 is in io_stream_server_test.cpp, FD10, FD11 and FD18 in io_injection_test.cpp.
+// Descriptors that are closed, replaced, duplicated, or many: the FD rows of the fault list.
+// FD05 and FD07 are in io_epoll_test.cpp, FD15 in io_descriptor_kinds_test.cpp, FD09 in io_stream_server_limit_test.cpp, FD10,
+// FD11 and FD18 in io_injection_test.cpp.
 
-#include "at_end.hpp"
-#include "exceptions.hpp"
-#include "io_leak_check.hpp"
+#include "io_descriptors.hpp"
 #include "sanitizer.hpp"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <linux/if_packet.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
-#include <linux/vm_sockets.h>
-#include <net/ethernet.h>
-#include <net/if.h>
-#include <poll.h>
-#include <pty.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/timerfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <csignal>
-#include <functional>
-#include <set>
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdio>
+#include <span>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -41,47 +28,9 @@ namespace io = copse::io;
 
 namespace {
 
-/// Closes it as a careful program does.
-class descriptor {
-public:
-    explicit descriptor(int fd) : fd_(fd) {}
-    descriptor(descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-    descriptor& operator=(descriptor&&) = delete;
-    ~descriptor() { close(); }
-    int get() const { return fd_; }
-    void close() {
-        if (fd_ < 0) return;
-        io::notify_closing(fd_);
-        ::close(std::exchange(fd_, -1));
-    }
+using IoDescriptor = descriptor_fixture;
 
-private:
-    int fd_;
-};
-
-struct pipe_ends {
-    descriptor reader;
-    descriptor writer;
-};
-
-pipe_ends make_pipe() {
-    int ends[2];
-    EXPECT_EQ(::pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
-    return {descriptor(ends[0]), descriptor(ends[1])};
-}
-
-void put(int fd) { EXPECT_EQ(::write(fd, "x", 1), 1); }
-bool take(int fd) {
-    char c = 0;
-    return ::read(fd, &c, 1) == 1;
-}
-
-class IoDescriptor : public io_leak_check {
-protected:
-    std::array<std::byte, 4096> buffer{};
-};
-
-// ---- FD01 to FD05: who has the number now?
+// ---- FD01 to FD04: who has the number now?
 
 TEST_F(IoDescriptor, Fault_FD01_CloseWakesEveryWaiterBeforeTheNumberIsUsedAgain) {
     auto [left, right] = tcp_pair();
@@ -223,103 +172,6 @@ TEST_F(IoDescriptor, Fault_FD04_Dup2WithoutAWordIsRepairedAtTheNextWait) {
     EXPECT_EQ(waiter.get(), std::errc::bad_file_descriptor);
 }
 
-std::set<int> all_of_kind(const std::string& link_wanted) {
-    std::set<int> found;
-    for (int fd = 0; fd < 1024; ++fd) {
-        std::error_code none;
-        if (std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), none) == link_wanted) found.insert(fd);
-    }
-    return found;
-}
-
-/// The one that is there now and was not before.
-int added(const std::set<int>& before, const std::set<int>& now) {
-    for (const int fd : now) {
-        if (!before.contains(fd)) return fd;
-    }
-    return -1;
-}
-
-void lose_epoll_and_go_on() {
-    const auto epolls = all_of_kind("anon_inode:[eventpoll]");
-    const auto eventfds = all_of_kind("anon_inode:[eventfd]");
-    auto p = make_pipe();
-    auto [left, right] = io::socketpair();
-    const int epoll = added(epolls, all_of_kind("anon_inode:[eventpoll]"));
-    const int wakeup = added(eventfds, all_of_kind("anon_inode:[eventfd]"));
-    ASSERT_GE(wakeup, 0);
-    ASSERT_LT(wakeup, epoll) << "whoever closes all from some number on takes both, or epoll";
-    const error_recorder errors;
-    std::array<std::byte, 16> mine;
-    auto by_number = copse::spawn([&] { io::wait_readable(p.reader.get()); });
-    auto by_socket = copse::spawn([&, &s = right] { return s.recv(mine); });
-    copse::yield();
-    for (const int fd : {wakeup, epoll})
-        ASSERT_EQ(::close_range(static_cast<unsigned>(fd), static_cast<unsigned>(fd), 0), 0);
-
-    put(p.writer.get());
-    by_number.get();
-    left.send_all("abc");
-    EXPECT_EQ(by_socket.get(), 3U);
-    copse::event done;
-    std::thread([&, hub = copse::hub::current().handle()] { hub.post([&] { done.set(); }); }).join();
-    done.wait();  // it can be woken, too
-    EXPECT_EQ(errors.count(), 1U) << "one warning";
-}
-
-// In a thread of its own: it is that thread's reactor that loses its descriptors.
-TEST_F(IoDescriptor, Fault_FD05_CloseRangeThatEatsEpoll) { std::thread(lose_epoll_and_go_on).join(); }
-
-void lose_epoll_while_nobody_waits() {
-    const auto epolls = all_of_kind("anon_inode:[eventpoll]");
-    const auto eventfds = all_of_kind("anon_inode:[eventfd]");
-    auto listener = io::listen("127.0.0.1:0");
-    EXPECT_THROW(listener.accept_for(0ms), io::timed_out);  // registered
-    const int epoll = added(epolls, all_of_kind("anon_inode:[eventpoll]"));
-    const int wakeup = added(eventfds, all_of_kind("anon_inode:[eventfd]"));
-    const error_recorder errors;
-    for (const int fd : {wakeup, epoll})
-        ASSERT_EQ(::close_range(static_cast<unsigned>(fd), static_cast<unsigned>(fd), 0), 0);
-    auto client = copse::spawn([&] {
-        auto connection = io::connect(listener.local_endpoint());
-        connection.send_all("abc");
-        return recv_to_end(connection);
-    });
-    auto served = listener.accept();
-    std::array<std::byte, 3> got;
-    EXPECT_EQ(served.connection.recv_exactly(got), 3U);
-    served.connection.send_all("d");
-    served.connection.close();
-    EXPECT_EQ(client.get(), "d");
-    EXPECT_EQ(errors.count(), 1U) << "one warning";
-}
-
-TEST_F(IoDescriptor, Fault_FD05_LossIsNoticedByWhoRegisters) { std::thread(lose_epoll_while_nobody_waits).join(); }
-
-void lose_epoll_while_polling() {
-    const auto epolls = all_of_kind("anon_inode:[eventpoll]");
-    const auto eventfds = all_of_kind("anon_inode:[eventfd]");
-    auto p = make_pipe();
-    auto [left, right] = tcp_pair();
-    std::array<pollfd, 2> both{{{p.reader.get(), POLLIN, 0}, {right.native_handle(), POLLIN, 0}}};
-    auto poller = copse::spawn([&] { return io::poll(both); });
-    for (int i = 0; i < 3; ++i) copse::yield();
-    const int epoll = added(epolls, all_of_kind("anon_inode:[eventpoll]"));
-    const int wakeup = added(eventfds, all_of_kind("anon_inode:[eventfd]"));
-    const error_recorder errors;
-    for (const int fd : {wakeup, epoll})
-        ASSERT_EQ(::close_range(static_cast<unsigned>(fd), static_cast<unsigned>(fd), 0), 0);
-    copse::sleep(2ms);  // the hub looks, and notices
-    EXPECT_EQ(errors.count(), 1U) << "one warning";
-    left.send_all("x");
-    EXPECT_EQ(poller.get(), 1U);
-    EXPECT_EQ(both[1].revents, POLLIN);
-    ASSERT_EQ(::write(p.writer.get(), "x", 1), 1);
-    EXPECT_EQ(io::poll(both), 2U);
-}
-
-TEST_F(IoDescriptor, Fault_FD05_LossWhileSeveralArePolled) { std::thread(lose_epoll_while_polling).join(); }
-
 // ---- FK01
 
 TEST_F(IoDescriptor, Fault_FK01_ChildOfAForkDisturbsNobody) {
@@ -377,7 +229,7 @@ TEST_F(IoDescriptor, Fault_FD04_SecondFiberDoesNotReadFromAStranger) {
     EXPECT_EQ(::close(left.native_handle()), 0);  // nobody's any more
 }
 
-// ---- FD06 to FD08
+// ---- FD06, FD08
 
 TEST_F(IoDescriptor, Fault_FD06_WhatEpollRefusesIsAlwaysReady) {
     std::FILE* regular = std::tmpfile();
@@ -420,22 +272,6 @@ TEST_F(IoDescriptor, Fault_FD06_NumberOfAFileMayBecomeAPipesLater) {
     const auto p = make_pipe();
     ASSERT_EQ(p.reader.get(), number);
     EXPECT_THROW(io::wait_readable_for(number, 0s), io::timed_out);
-}
-
-TEST_F(IoDescriptor, Fault_FD07_EpollInItselfIsRefused) {
-    std::thread([] {
-        const auto epolls = all_of_kind("anon_inode:[eventpoll]");
-        auto pair = io::socketpair();
-        const int own = added(epolls, all_of_kind("anon_inode:[eventpoll]"));
-        ASSERT_GE(own, 0);
-        EXPECT_EQ(error_of([own] { io::wait_readable(own); }), std::errc::invalid_argument);
-        const descriptor outer(::epoll_create1(EPOLL_CLOEXEC));
-        epoll_event event{EPOLLIN, {}};
-        ASSERT_EQ(::epoll_ctl(outer.get(), EPOLL_CTL_ADD, own, &event), 0);
-        EXPECT_EQ(error_of([&] { io::wait_readable(outer.get()); }), std::errc::too_many_symbolic_link_levels);
-        EXPECT_EQ(copse::hub::current().stats().watching, 0U);
-        ASSERT_EQ(::epoll_ctl(outer.get(), EPOLL_CTL_DEL, own, nullptr), 0);
-    }).join();
 }
 
 TEST_F(IoDescriptor, Fault_FD08_ReaderAndWriterTogether) {
@@ -528,168 +364,6 @@ TEST_F(IoDescriptor, Fault_FD13_HighNumbersWork) {
     }
     setrlimit(RLIMIT_NOFILE, &limit);
 }
-
-// ---- FD15: one of each kind
-
-int other_end = -1;  // of a pty, FIFO or epoll
-pid_t child = -1;    // of a pidfd
-
-struct kind {
-    const char* name;
-    std::function<int()> open;  // -1: this machine has none
-    std::function<void(int)> make_ready;
-
-    friend void PrintTo(const kind& k, std::ostream* out) { *out << k.name; }
-};
-
-class IoDescriptorKinds : public IoDescriptor, public testing::WithParamInterface<kind> {
-protected:
-    void TearDown() override {
-        if (other_end >= 0) ::close(std::exchange(other_end, -1));
-        if (child > 0) ::waitpid(std::exchange(child, -1), nullptr, 0);
-        IoDescriptor::TearDown();
-    }
-};
-
-TEST_P(IoDescriptorKinds, Fault_FD15_IsWaitedFor) {
-    const descriptor d(GetParam().open());
-    if (d.get() < 0) GTEST_SKIP() << GetParam().name << ": " << std::generic_category().message(errno);
-    EXPECT_THROW(io::wait_readable_for(d.get(), 0s), io::timed_out);
-    auto reader = copse::spawn([&] { io::wait_readable(d.get()); });
-    copse::yield();
-    EXPECT_FALSE(reader.ready());
-    GetParam().make_ready(d.get());
-    reader.get();
-    io::wait_readable(d.get());
-}
-
-int open_timer() { return ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC); }
-void expire(int fd) {
-    const itimerspec soon{{}, {0, 1}};
-    ::timerfd_settime(fd, 0, &soon, nullptr);
-}
-
-// The signal stays blocked, and must not be pending: nobody reads the one that the test before has sent.
-int open_signals() {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGUSR2);
-    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
-    const timespec at_once{};
-    while (::sigtimedwait(&set, nullptr, &at_once) == SIGUSR2) {}
-    return ::signalfd(-1, &set, SFD_CLOEXEC);
-}
-void signal_self(int) { ::pthread_kill(::pthread_self(), SIGUSR2); }
-
-int open_watch() {
-    const int fd = ::inotify_init1(IN_CLOEXEC);
-    ::inotify_add_watch(fd, "/proc/self/exe", IN_ACCESS | IN_OPEN);
-    return fd;
-}
-void touch(int) { ::close(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC)); }
-
-int open_child() {
-    child = ::fork();
-    if (child == 0) {
-        for (;;) ::pause();
-    }
-    return static_cast<int>(syscall(SYS_pidfd_open, child, 0));
-}
-void end_child(int) { ::kill(child, SIGKILL); }
-
-int open_pty() {
-    int master = -1;
-    ::openpty(&master, &other_end, nullptr, nullptr, nullptr);
-    return master;
-}
-
-int open_fifo() {
-    const std::string name = testing::TempDir() + "copse-fifo-" + std::to_string(::getpid());
-    ::mkfifo(name.c_str(), 0600);
-    const int fd = ::open(name.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    other_end = ::open(name.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-    ::unlink(name.c_str());
-    return fd;
-}
-void put_in_other_end(int) { put(other_end); }
-
-int open_routes() { return ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE); }
-void ask_for_links(int fd) {
-    struct {
-        nlmsghdr header;
-        rtgenmsg family;
-    } request{{sizeof request, RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, 1, 0}, {AF_UNSPEC}};
-    EXPECT_GT(::send(fd, &request, sizeof request, 0), 0);
-}
-
-int open_datagrams() {
-    const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    const io::endpoint here = io::endpoint::loopback(0);
-    EXPECT_EQ(::bind(fd, here.native(), here.native_size()), 0);
-    return fd;
-}
-void send_to_self(int fd) {
-    sockaddr_storage self{};
-    socklen_t size = sizeof self;
-    ::getsockname(fd, reinterpret_cast<sockaddr*>(&self), &size);
-    EXPECT_EQ(::sendto(fd, "x", 1, 0, reinterpret_cast<sockaddr*>(&self), size), 1);
-}
-
-int open_packets() { return ::socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, htons(ETH_P_LOOPBACK)); }
-void send_packet(int fd) {
-    sockaddr_ll there{};
-    there.sll_family = AF_PACKET;
-    there.sll_protocol = htons(ETH_P_LOOPBACK);
-    there.sll_ifindex = static_cast<int>(::if_nametoindex("lo"));
-    there.sll_halen = ETH_ALEN;
-    EXPECT_EQ(::sendto(fd, "x", 1, 0, reinterpret_cast<sockaddr*>(&there), sizeof there), 1);
-}
-
-int open_vsock() {
-    const int fd = ::socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_vm here{};
-    here.svm_family = AF_VSOCK;
-    here.svm_cid = VMADDR_CID_LOCAL;
-    here.svm_port = VMADDR_PORT_ANY;
-    if (fd < 0 || (::bind(fd, reinterpret_cast<sockaddr*>(&here), sizeof here) == 0 && ::listen(fd, 1) == 0)) return fd;
-    ::close(fd);
-    return -1;
-}
-void connect_to(int fd) {
-    sockaddr_vm there{};
-    socklen_t size = sizeof there;
-    ::getsockname(fd, reinterpret_cast<sockaddr*>(&there), &size);
-    other_end = ::socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    ::connect(other_end, reinterpret_cast<sockaddr*>(&there), sizeof there);
-}
-
-int open_epoll() {
-    const int fd = ::epoll_create1(EPOLL_CLOEXEC);
-    other_end = ::eventfd(0, EFD_CLOEXEC);
-    epoll_event event{EPOLLIN, {}};
-    ::epoll_ctl(fd, EPOLL_CTL_ADD, other_end, &event);
-    return fd;
-}
-void count_in_other_end(int) { ::eventfd_write(other_end, 1); }
-
-const kind kinds[] = {
-    {"eventfd", [] { return ::eventfd(0, EFD_CLOEXEC); }, [](int fd) { ::eventfd_write(fd, 1); }},
-    {"timerfd", open_timer, expire},
-    {"signalfd", open_signals, signal_self},
-    {"inotify", open_watch, touch},
-    {"pidfd", open_child, end_child},
-    {"pty", open_pty, put_in_other_end},
-    {"fifo", open_fifo, put_in_other_end},
-    {"netlink", open_routes, ask_for_links},
-    {"udp", open_datagrams, send_to_self},
-    {"packet", open_packets, send_packet},
-    {"vsock", open_vsock, connect_to},
-    {"epoll", open_epoll, count_in_other_end},
-};
-
-std::string name_of_kind(const testing::TestParamInfo<kind>& chosen) { return chosen.param.name; }
-
-INSTANTIATE_TEST_SUITE_P(All, IoDescriptorKinds, testing::ValuesIn(kinds), name_of_kind);
 
 // ---- FD19
 

@@ -1,17 +1,15 @@
-// The explorer itself: how many orders there are, what it finds in what is broken on purpose, that its line repeats it, and
-// what it refuses. SC08.
+// The explorer itself: how many orders there are, what may come in between, and what it refuses. SC08. What it finds is in
+// explore_broken_test.cpp and explore_failures_test.cpp.
 
 #include <copse/explore.hpp>
 #include <copse/fibers.hpp>
 
 #include "exceptions.hpp"
-#include "exploring.hpp"
+#include "explorer_fixture.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <cstdlib>
-#include <functional>
 #include <optional>
 #include <set>
 #include <stdexcept>
@@ -24,37 +22,12 @@ using copse::exploration_failed;
 using copse::explored;
 using copse::spawn;
 using copse::yield;
-using copse_test::what_is_thrown_by;
+using copse_test::environment_variable;
 using namespace std::chrono_literals;
 
 namespace {
 
-class Explore : public copse_test::exploring {
-protected:
-    // The failure that `with` finds; fails the test if it finds none.
-    static exploration_failed failure_of(const copse::explore_options& with, const copse::scenario& scene) {
-        try {
-            copse::explore(with, scene);
-        } catch (const exploration_failed& e) {
-            return e;
-        }
-        ADD_FAILURE() << "nothing was found";
-        return exploration_failed("nothing", "", nullptr);
-    }
-};
-
-class environment_variable {
-public:
-    environment_variable(const char* name, const char* text) : name_(name) { ::setenv(name, text, 1); }
-    environment_variable(const environment_variable&) = delete;
-    environment_variable& operator=(const environment_variable&) = delete;
-    ~environment_variable() { ::unsetenv(name_); }
-
-private:
-    const char* name_;
-};
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+using Explore = copse_test::explorer_fixture;
 
 // ---- the orders
 
@@ -278,233 +251,6 @@ TEST_F(Explore, SeveralInterferencesInOneExecution) {
     EXPECT_EQ(most, 1U);
     copse::explore({.kills = true, .interferences = 2}, scene);
     EXPECT_EQ(most, 2U);
-}
-
-// ---- what is broken on purpose
-
-// Lets whoever runs take the permit that was meant for a waiter, who then has to wait again: nobody counts on a turn.
-class barging_semaphore {
-public:
-    void acquire() {
-        while (free_ == 0) freed_.wait_for(1h);
-        --free_;
-    }
-    void release() {
-        ++free_;
-        freed_.set();
-        freed_.clear();
-    }
-
-private:
-    int free_ = 1;
-    copse::event freed_;
-};
-
-TEST_F(Explore, FindsASemaphoreThatIsNotFair) {
-    const auto scene = [](exploration& run) {
-        barging_semaphore s;
-        copse_test::fair_line line(run);
-        const auto work = [&] {
-            line.pass([&s] { s.acquire(); });
-            yield();
-            s.release();
-        };
-        const auto a = spawn(work);
-        const auto b = spawn(work);
-        const auto c = spawn(work);
-        copse::join_all(a, b, c);
-    };
-    const exploration_failed found = failure_of({.name = "barging"}, scene);
-    EXPECT_TRUE(contains(found.what(), "in the order of arrival")) << found.what();
-    EXPECT_TRUE(contains(found.what(), "\nCOPSE_REPLAY=barging:" + found.replay())) << found.what();
-    const exploration_failed again = failure_of({.name = "barging", .replay = found.replay()}, scene);
-    EXPECT_EQ(again.replay(), found.replay());
-}
-
-// Looks, and then waits: between the two it may be too late.
-class sleepy_queue {
-public:
-    void put(int n) {
-        items_.push_back(n);
-        if (waiting_) came_.set();
-    }
-    int get() {
-        while (items_.empty()) {
-            yield();  // "let me see whether somebody else wants to go first"
-            came_.clear();
-            waiting_ = true;
-            came_.wait();
-            waiting_ = false;
-        }
-        const int first = items_.front();
-        items_.erase(items_.begin());
-        return first;
-    }
-
-private:
-    std::vector<int> items_;
-    copse::event came_;
-    bool waiting_ = false;
-};
-
-void get_one(exploration& run) {
-    sleepy_queue q;
-    const auto getter = spawn({.name = "getter"}, [&] { run.check(q.get() == 1, "it is what was put"); });
-    const auto putter = spawn({.name = "putter"}, [&q] {
-        yield();
-        q.put(1);
-    });
-    copse::join_all(getter, putter);
-}
-
-TEST_F(Explore, FindsALostWakeUp) {
-    const exploration_failed found = failure_of({}, get_one);
-    const std::string text = found.what();
-    EXPECT_TRUE(contains(text, "it hangs")) << text;
-    EXPECT_TRUE(contains(text, "\"getter\" parked in event")) << text;
-    EXPECT_TRUE(contains(text, "in this order: putter, getter, putter, getter") ||
-                contains(text, "in this order: getter, putter, putter, getter"))
-        << text;
-    EXPECT_EQ(found.cause(), nullptr);
-    const environment_variable told("COPSE_REPLAY", found.replay().c_str());
-    const exploration_failed again = failure_of({}, get_one);
-    EXPECT_EQ(again.replay(), found.replay());
-    EXPECT_TRUE(contains(again.what(), "execution 1 ")) << again.what();
-}
-
-TEST_F(Explore, FindsItBySeedsToo) {
-    std::string seed;
-    try {
-        copse::explore_seeds({.name = "sleepy"}, get_one);
-    } catch (const exploration_failed& e) {
-        seed = e.replay();
-        EXPECT_TRUE(contains(e.what(), "\nCOPSE_SEED=sleepy:" + seed)) << e.what();
-    }
-    ASSERT_FALSE(seed.empty());
-    const environment_variable told("COPSE_SEED", ("sleepy:" + seed).c_str());
-    try {
-        copse::explore_seeds({.name = "sleepy"}, get_one);
-        ADD_FAILURE() << "the seed does not repeat it";
-    } catch (const exploration_failed& e) {
-        EXPECT_EQ(e.replay(), seed);
-        EXPECT_TRUE(contains(e.what(), "execution 1 ")) << e.what();
-    }
-}
-
-TEST_F(Explore, FindsAPermitThatDiesWithItsOwner) {
-    const auto scene = [](exploration& run) {
-        copse::semaphore s(1);
-        const auto use = [&s] {
-            s.acquire();
-            yield();
-            s.release();
-        };
-        const auto a = spawn(use);
-        const auto b = spawn(use);
-        copse::join_all(copse::join_options{.timeout = 1s}, a, b);
-        copse::kill_all(a, b);
-        run.check(s.available() == 1, "the permit is back");
-    };
-    EXPECT_NO_THROW(copse::explore(scene));
-    const exploration_failed found = failure_of({.kills = true}, scene);
-    EXPECT_TRUE(contains(found.replay(), "k")) << found.replay();
-    EXPECT_TRUE(contains(found.what(), "kill #")) << found.what();
-    EXPECT_EQ(failure_of({.kills = true, .replay = found.replay()}, scene).replay(), found.replay());
-}
-
-// ---- other failures
-
-TEST_F(Explore, WhatTheScenarioThrows) {
-    const exploration_failed found = failure_of({.name = "thrower"}, [](exploration& run) {
-        if (run.choose(3) == 2) throw std::range_error("too far");
-    });
-    EXPECT_TRUE(contains(found.what(), "execution 3 failed: the scenario threw std::range_error: too far"))
-        << found.what();
-    EXPECT_EQ(found.replay(), "2");
-    EXPECT_THROW(std::rethrow_exception(found.cause()), std::range_error);
-}
-
-TEST_F(Explore, AFailureThatNobodyObserves) {
-    const exploration_failed found = failure_of({}, [](exploration&) {
-        const auto a = spawn([] { throw std::range_error("too far"); });
-        a.join();
-    });
-    EXPECT_TRUE(contains(found.what(), "told the error handler: std::range_error: too far")) << found.what();
-    EXPECT_NO_THROW(copse::explore([](exploration&) {
-        const auto a = spawn([] { throw std::range_error("too far"); });
-        EXPECT_THROW(a.get(), std::range_error);
-    }));
-}
-
-TEST_F(Explore, FibersThatAreLeft) {
-    const exploration_failed found = failure_of({}, [](exploration&) {
-        spawn({.name = "left"}, [] { copse::sleep(1h); });
-        yield();
-    });
-    EXPECT_TRUE(contains(found.what(), "left 1 unfinished")) << found.what();
-    EXPECT_TRUE(contains(found.what(), "\"left\" parked in sleep")) << found.what();
-    failure_of({}, [](exploration&) { spawn([] {}); });
-}
-
-TEST_F(Explore, GreenletsThatAreLeft) {
-    std::optional<copse::greenlet> kept;
-    const exploration_failed found = failure_of({}, [&](exploration&) {
-        if (!kept) kept.emplace([] { copse::greenlet::current().parent().switch_to(); });
-    });
-    EXPECT_TRUE(contains(found.what(), "left greenlets or handles behind")) << found.what();
-    EXPECT_TRUE(contains(found.what(), "repeated, it did not fail")) << found.what();
-}
-
-TEST_F(Explore, OneThatDoesNotEnd) {
-    const exploration_failed found = failure_of({.max_dispatches = 1'000}, [](exploration&) {
-        const auto a = spawn([] {
-            for (;;) yield();
-        });
-        a.join();
-    });
-    EXPECT_TRUE(contains(found.what(), "has not come to an end after 1000 dispatches")) << found.what();
-    failure_of({.max_dispatches = 1'000}, [](exploration&) {
-        for (;;) yield();
-    });
-}
-
-TEST_F(Explore, MainThatHangs) {
-    failure_of({}, [](exploration&) {
-        copse::event never;
-        never.wait();
-    });
-    EXPECT_NO_THROW(copse::explore({.hangs = true}, [](exploration&) {
-        copse::event never;
-        EXPECT_THROW(never.wait(), copse::would_block_forever);
-    }));
-}
-
-TEST_F(Explore, AKillThatIsSwallowed) {
-    const exploration_failed found = failure_of({.kills = true}, [](exploration&) {
-        const auto a = spawn([] {
-            try {
-                copse::sleep(1ms);
-            } catch (...) {}
-        });
-        a.join();
-    });
-    EXPECT_TRUE(contains(found.what(), "caught its kill")) << found.what();
-}
-
-TEST_F(Explore, OneThatIsNotDeterministic) {
-    int calls = 0;
-    const std::string text = what_is_thrown_by([&] {
-        copse::explore([&](exploration& run) {
-            run.choose(2);
-            run.choose(++calls % 2 == 0 ? 3 : 2);
-        });
-    });
-    EXPECT_TRUE(contains(text, "explore: the scenario is not deterministic")) << text;
-    EXPECT_THROW(copse::explore([&](exploration& run) {
-                     run.choose(2);
-                     if (++calls % 2 == 0) run.choose(2);
-                 }),
-                 copse::not_deterministic);
 }
 
 // ---- misuse
