@@ -6,12 +6,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
-#include <functional>
 #include <limits>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
 
+#include <copse/detail/shared_wait.hpp>
 #include <copse/shared/semaphore.hpp>
 
 #include "fork.hpp"
@@ -29,6 +29,58 @@ std::ptrdiff_t places_of(const thread_pool_options& with) noexcept {
     constexpr auto most = static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max());
     const std::size_t threads = std::min(with.threads, most);
     return static_cast<std::ptrdiff_t>(threads + std::min(with.queue_limit, most - threads));
+}
+
+// A task on its way to a thread and back. It has all the memory that this takes before it leaves: on the way back nothing
+// can fail, and nobody is forgotten.
+class errand : public shared_object {
+public:
+    explicit errand(std::shared_ptr<thread_task> of) noexcept
+        : shared_object("thread_pool"), task_(of.get()), travelling_(std::move(of)) {}
+
+    class stand;
+
+    bool is_of(const thread_task& task) const noexcept { return task_ == &task; }
+
+    /// On a thread of the pool, once: makes the call.
+    void run() noexcept { travelling_->run(); }
+    /// After that: its fiber goes on, if it still waits. The task ends on the fiber's thread then, else here.
+    void bring_back() noexcept;
+
+private:
+    const thread_task* const task_;
+    std::shared_ptr<thread_task> travelling_;
+    ring<shared_wait> waiting_;  // its fiber, or nobody
+};
+
+// The fiber's wait. It stands there before the task leaves: the fiber parks, however fast that is back.
+class errand::stand : public shared_wait {
+public:
+    explicit stand(errand& of) : shared_wait("thread_pool", of, gain::something), of_(of) {
+        const guard held(of_.mutex_);
+        of_.waiting_.push_back(*this);
+    }
+    stand(const stand&) = delete;
+    stand& operator=(const stand&) = delete;
+    ~stand() {
+        const guard held(of_.mutex_);
+        unlink();
+    }
+
+private:
+    errand& of_;
+};
+
+// Word is ordered, and wakes the hub; if that has ended nobody stands here.
+void errand::bring_back() noexcept {
+    const std::shared_ptr<thread_task> unwanted = [this] {
+        shared_lock held(*this);
+        shared_wait* const fiber = waiting_.front();
+        if (fiber == nullptr) return std::move(travelling_);
+        travelling_.reset();  // the fiber has it
+        fiber->claim(held);
+        return std::shared_ptr<thread_task>();
+    }();
 }
 
 }  // namespace
@@ -54,40 +106,42 @@ public:
     }
 
 private:
-    void hand_in(const std::shared_ptr<thread_task>& task);
-    void add(const std::shared_ptr<thread_task>& task);
+    struct last_word;
+
+    void hand_in(const std::shared_ptr<errand>& task);
+    void add(const std::shared_ptr<errand>& task);
     void withdraw(const thread_task& task) noexcept;
     void make_thread();
     void work() noexcept;
     void count_ended() noexcept;
-    static void bring_back(std::shared_ptr<thread_task> task) noexcept;
 
     const thread_pool_options with_;
     shared::semaphore places_;  // a call has one from before it is added until it has run, or was withdrawn
     std::mutex mutex_;
     std::condition_variable work_or_end_;
     std::condition_variable none_left_;
-    std::deque<std::shared_ptr<thread_task>> tasks_;  // waiting for a thread
-    std::size_t threads_ = 0;                         // that take tasks
-    std::size_t alive_ = 0;                           // threads_, and those that end
+    std::deque<std::shared_ptr<errand>> tasks_;  // waiting for a thread
+    std::size_t threads_ = 0;                    // that take tasks
+    std::size_t alive_ = 0;                      // threads_, and those that end
     std::size_t idle_ = 0;
     std::atomic<std::size_t> waiting_{0};  // fibers
     bool ending_ = false;
 };
 
+// Made before anything of copse is used on its thread, so that it ends after copse's own end of the thread.
+struct pool_threads::last_word {
+    std::shared_ptr<pool_threads> of;
+    ~last_word() {
+        if (of != nullptr) of->count_ended();
+    }
+    static thread_local last_word of_this_thread;
+};
+
+thread_local pool_threads::last_word pool_threads::last_word::of_this_thread;
+
 namespace {
 
 thread_local pool_threads* pool_of_this_thread = nullptr;
-
-// Made before anything of copse is used on its thread, so that it ends after copse's own end of the thread.
-struct last_word_of_thread {
-    std::function<void()> say;
-    ~last_word_of_thread() {
-        if (say) say();
-    }
-};
-
-thread_local last_word_of_thread at_the_end;
 
 }  // namespace
 
@@ -101,8 +155,9 @@ void pool_threads::run(const std::shared_ptr<thread_task>& task) {
         ~waiting() { --pool.waiting_; }
         pool_threads& pool;
     } here(*this);
+    const auto leaving = std::make_shared<errand>(task);
     places_.acquire();
-    wait w("thread_pool", this, gain::something);
+    errand::stand w(*leaving);
     // Whatever ends the wait, the task may outlive it.
     const struct awaited {
         awaited(pool_threads& p, thread_task& t, wait& w) noexcept : pool(p), task(t) { task.waiter_ = &w; }
@@ -115,14 +170,13 @@ void pool_threads::run(const std::shared_ptr<thread_task>& task) {
         pool_threads& pool;
         thread_task& task;
     } by_us(*this, *task, w);
-    hand_in(task);
+    hand_in(leaving);
     park(w);
 }
 
-void pool_threads::hand_in(const std::shared_ptr<thread_task>& task) {
+void pool_threads::hand_in(const std::shared_ptr<errand>& task) {
     try {
         attend();  // a kill may have come with the place
-        task->home_ = hub::current().handle();
         add(task);
     } catch (...) {
         places_.release();
@@ -132,10 +186,10 @@ void pool_threads::hand_in(const std::shared_ptr<thread_task>& task) {
 
 // Nobody waits for it any more. If it has not begun it never will.
 void pool_threads::withdraw(const thread_task& task) noexcept {
-    std::shared_ptr<thread_task> withdrawn;
+    std::shared_ptr<errand> withdrawn;
     {
         const std::lock_guard lock(mutex_);
-        const auto at = std::find_if(tasks_.begin(), tasks_.end(), [&](const auto& t) { return t.get() == &task; });
+        const auto at = std::find_if(tasks_.begin(), tasks_.end(), [&](const auto& t) { return t->is_of(task); });
         if (at == tasks_.end()) return;
         withdrawn = std::move(*at);
         tasks_.erase(at);
@@ -143,7 +197,7 @@ void pool_threads::withdraw(const thread_task& task) noexcept {
     places_.release();
 }
 
-void pool_threads::add(const std::shared_ptr<thread_task>& task) {
+void pool_threads::add(const std::shared_ptr<errand>& task) {
     const std::lock_guard lock(mutex_);
     tasks_.push_back(task);
     if (idle_ < tasks_.size() && threads_ < with_.threads) {
@@ -161,7 +215,7 @@ void pool_threads::add(const std::shared_ptr<thread_task>& task) {
 void pool_threads::make_thread() {
     const signals_kept_out inherited;
     std::thread([self = shared_from_this()] {
-        at_the_end.say = [self] { self->count_ended(); };
+        last_word::of_this_thread.of = self;
         self->work();
     }).detach();
     ++threads_;
@@ -177,7 +231,7 @@ void pool_threads::work() noexcept {
         const bool woken = work_or_end_.wait_for(lock, with_.idle, [this] { return ending_ || !tasks_.empty(); });
         --idle_;
         if (!woken || tasks_.empty()) break;
-        auto task = std::move(tasks_.front());
+        std::shared_ptr<errand> task = std::move(tasks_.front());
         tasks_.pop_front();
         lock.unlock();
         const unsigned forks = forks_so_far();
@@ -185,7 +239,8 @@ void pool_threads::work() noexcept {
         if (forks_so_far() != forks)
             std::exit(EXIT_SUCCESS);  // the task has forked: there is nobody to bring it back to
         places_.release();
-        bring_back(std::move(task));
+        task->bring_back();
+        task.reset();
         lock.lock();
     }
     --threads_;
@@ -194,17 +249,6 @@ void pool_threads::work() noexcept {
 void pool_threads::count_ended() noexcept {
     const std::lock_guard lock(mutex_);
     if (--alive_ == 0) none_left_.notify_all();
-}
-
-// A post is ordered, and wakes the hub; if the hub has ended nobody waits.
-void pool_threads::bring_back(std::shared_ptr<thread_task> task) noexcept {
-    const hub_handle home = std::move(task->home_);
-    try {
-        home.post([done = std::move(task)] {
-            if (done->waiter_ != nullptr) complete(*done->waiter_, cause::satisfied);
-        });
-    } catch (const thread_exited&) {  // nobody is left to be told
-    }
 }
 
 void pool_threads::end() noexcept {
