@@ -52,7 +52,9 @@ struct guest : copse::detail::wait_link {
     bool (*posts)(const guest&) noexcept = nullptr;  // before the hub sleeps or looks: whether it has had a turn posted
     bool (*busy)(const guest&) noexcept = nullptr;   // while it is waited for, nothing is a deadlock
     void (*abandoned)(guest&) noexcept = nullptr;    // in the child of a fork, while the numbers are still the parent's
+    bool (*intact)(const guest&) noexcept = nullptr;  // whether `fd` is still its own; null: nobody can tell
     bool ends_by_itself = false;  // it is waited for the kernel only: virtual time does not run ahead of it
+    bool unheard = false;         // epoll tells nothing of it any more: while it is busy it is called often instead
 };
 
 class reactor {
@@ -170,6 +172,8 @@ private:
     int join(guest& g) noexcept;
     void rejoin_guests() noexcept;
     void call_guest(int fd) noexcept;
+    bool has_unheard_guest() const noexcept;
+    void call_unheard_guests() noexcept;
     bool guests_post() const noexcept;
     bool has_busy_guest() const noexcept;
     void abandon_guests() noexcept;

@@ -11,13 +11,18 @@ namespace copse::io::detail {
 void reactor::add(guest& g) {
     drive();
     if (epoll_ < 0) open();
-    if (const int error = join(g); error != 0) fail(error, "epoll_ctl for an event loop", g.fd);
+    int error = join(g);
+    if ((error == EBADF || error == EINVAL) && !is_intact()) {
+        rebuild(error);  // the number that is bad was epoll's (FD05)
+        error = join(g);
+    }
+    if (error != 0) fail(error, "epoll_ctl for an event loop", g.fd);
     guests_.push_back(g);
 }
 
 void reactor::remove(guest& g) noexcept {
     g.unlink();
-    if (epoll_ >= 0) sys.epoll_ctl(epoll_, EPOLL_CTL_DEL, g.fd, nullptr);
+    if (epoll_ >= 0 && !g.unheard) sys.epoll_ctl(epoll_, EPOLL_CTL_DEL, g.fd, nullptr);
 }
 
 // Changing a registration makes epoll look again, and tell what it has told before.
@@ -31,18 +36,34 @@ int reactor::join(guest& g) noexcept {
     return sys.epoll_ctl(epoll_, EPOLL_CTL_ADD, g.fd, &event) == 0 ? 0 : errno;
 }
 
-// Epoll is new. What cannot be registered is heard of no more: its owner has closed it.
+// Epoll is new. What cannot be registered is heard of no more: somebody has closed it. A number that is another's by now
+// would take the place of that one's own registration.
 void reactor::rejoin_guests() noexcept {
     for (std::size_t n = guests_.size(); n > 0; --n) {
         guest& g = *guests_.front();
         g.unlink();
-        if (join(g) == 0) guests_.push_back(g);
+        const bool heard = !g.unheard && (g.intact == nullptr || g.intact(g)) && join(g) == 0;
+        g.unheard = !heard && g.intact != nullptr;
+        if (heard || g.unheard) guests_.push_back(g);
     }
 }
 
 void reactor::call_guest(int fd) noexcept {
     guest* const g = guests_.find([fd](const guest& each) { return each.fd == fd; });
     if (g != nullptr) g->called(*g);
+}
+
+bool reactor::has_unheard_guest() const noexcept {
+    return guests_.find([](const guest& g) { return g.unheard && g.busy(g); }) != nullptr;
+}
+
+void reactor::call_unheard_guests() noexcept {
+    for (std::size_t n = guests_.size(); n > 0; --n) {
+        guest& g = *guests_.front();
+        g.unlink();
+        guests_.push_back(g);
+        if (g.unheard) g.called(g);
+    }
 }
 
 bool reactor::guests_post() const noexcept {

@@ -151,13 +151,18 @@ void reactor::rejoin(entry& e) noexcept {
 
 // Step 5: the hub has nothing ready.
 void reactor::wait(std::int64_t deadline) noexcept {
-    if (!guests_post()) take(look(deadline));
+    if (guests_post()) return;
+    if (!has_unheard_guest()) return take(look(deadline));
+    constexpr std::int64_t millisecond = 1'000'000;
+    take(look(std::min(deadline, steady_now() + millisecond)));
+    call_unheard_guests();
 }
 
 bool reactor::poll() noexcept {
     if (watching() == 0) return false;
     const int n = sys.epoll_wait(epoll_, events_->at, events_at_once, 0);
     take(n);
+    if (has_unheard_guest()) call_unheard_guests();
     return n > 0 || guests_post();
 }
 

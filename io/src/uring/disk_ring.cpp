@@ -9,9 +9,17 @@
 //   - Landing a call never switches. Who is refused has threads do the rest.
 //   - A thread that ends calls back what it can and waits for the rest, as the kernel would: it writes into our memory.
 //   - In the child of a fork the ring is the parent's: it is let go of at once, before its number can be somebody else's.
+//   - Of a number that has been closed by somebody, and may be another's, nothing is asked any more. What the kernel has
+//     ends all the same, and is looked for; all else is the threads', until a new ring can be made.
 #include "disk_ring.hpp"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <cstring>
 #include <system_error>
 #include <utility>
 
@@ -32,6 +40,48 @@ using copse::detail::cause;
 
 constexpr unsigned most_at_once = 128;
 
+/// Tells our ring from another that has its number: the end of the last page that the kernel shares with us belongs to nobody.
+class ring_mark {
+public:
+    void leave(const io_uring& ring) noexcept;
+    /// Whether the ring behind this number bears it.
+    bool is_behind(int fd) const noexcept;
+
+private:
+    static bool is_any_ring(int fd) noexcept;
+
+    std::uint64_t value_ = 0;
+    std::size_t at_ = 0;     // 0: there was no room
+    std::size_t pages_ = 0;  // their size
+};
+
+void ring_mark::leave(const io_uring& ring) noexcept {
+    static std::atomic<std::uint64_t> last{0};
+    value_ = ++last;
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    const std::size_t used = std::max(ring.sq.ring_sz, ring.cq.ring_sz);
+    pages_ = (used + page - 1) / page * page;
+    if (ring.sq.ring_ptr != ring.cq.ring_ptr || pages_ - used < sizeof value_) return;
+    at_ = pages_ - sizeof value_;
+    std::memcpy(static_cast<std::byte*>(ring.sq.ring_ptr) + at_, &value_, sizeof value_);
+}
+
+bool ring_mark::is_any_ring(int fd) noexcept {
+    io_uring_probe nothing{};
+    return fd >= 0 && ::io_uring_register(static_cast<unsigned>(fd), IORING_REGISTER_PROBE, &nothing, 0) == 0;
+}
+
+bool ring_mark::is_behind(int fd) const noexcept {
+    if (!is_any_ring(fd)) return false;  // also because what a file is mapped to may not be there
+    if (at_ == 0) return true;
+    void* const shared = ::mmap(nullptr, pages_, PROT_READ, MAP_SHARED, fd, IORING_OFF_SQ_RING);
+    if (shared == MAP_FAILED) return false;
+    std::uint64_t found = 0;
+    std::memcpy(&found, static_cast<const std::byte*>(shared) + at_, sizeof found);
+    ::munmap(shared, pages_);
+    return found == value_;
+}
+
 /// What says more of the ring than of the file. EAGAIN: with O_NONBLOCK, which our files have, a read of what is not in the
 /// cache, before Linux 5.13.
 bool is_of_the_ring(int error) noexcept {
@@ -46,8 +96,10 @@ public:
     disk_ring& operator=(const disk_ring&) = delete;
     ~disk_ring();
 
-    /// In the child of a fork.
-    bool is_gone() const noexcept { return gone_; }
+    /// It has its number, and may be given calls.
+    bool is_open() const noexcept { return !gone_ && !unheard; }
+    /// It is of no more use, and nothing in it is waited for.
+    bool is_over() const noexcept { return gone_ || (unheard && at_once_ == 0); }
 
     /// Lets others run before the next call, after some work that did not park.
     void rest(const disk_call& after);
@@ -64,18 +116,20 @@ private:
     bool launch_those_in_line() noexcept;
     void land(disk_call& call, int result) noexcept;
     void end(disk_call& call, bool refused) noexcept;
+    void give_up_lost_number() noexcept;
     void call_back_all() noexcept;
     void await_all() noexcept;
     void abandon() noexcept;
     static void let_go(copse::detail::ring<disk_call>& calls) noexcept;
 
     io_uring ring_{};
+    ring_mark mark_;
     copse::detail::ring<disk_call> with_kernel_;
     unsigned at_once_ = 0;  // how many
     copse::detail::ring<disk_call> in_line_;
     unsigned spent_ = 0;   // since it last rested
     bool ending_ = false;  // nothing is begun any more, and nobody told: fibers end with the hub
-    bool gone_ = false;
+    bool gone_ = false;    // in the child of a fork
 };
 
 disk_ring::disk_ring() {
@@ -84,11 +138,13 @@ disk_ring::disk_ring() {
     try {
         // NODROP: Linux 5.5; the operations: 5.6.
         if ((with.features & IORING_FEAT_NODROP) == 0 || !can_do_files()) fail(ENOSYS, "io_uring of this kernel");
+        mark_.leave(ring_);
         fd = ring_.ring_fd;
         called = [](guest& g) noexcept { static_cast<disk_ring&>(g).reap(); };
         posts = [](const guest&) noexcept { return false; };
         busy = [](const guest& g) noexcept { return static_cast<const disk_ring&>(g).at_once_ != 0; };
         abandoned = [](guest& g) noexcept { static_cast<disk_ring&>(g).abandon(); };
+        intact = [](const guest& g) noexcept { return static_cast<const disk_ring&>(g).mark_.is_behind(g.fd); };
         ends_by_itself = true;
         reactor::here().add(*this);
     } catch (...) {
@@ -110,6 +166,7 @@ bool disk_ring::can_do_files() {
 disk_ring::~disk_ring() {
     if (gone_) return;
     let_go(in_line_);
+    give_up_lost_number();
     if (linked() && home.now != nullptr) home.now->remove(*this);
     ending_ = true;
     if (at_once_ != 0) {
@@ -123,8 +180,16 @@ disk_ring::~disk_ring() {
 void disk_ring::abandon() noexcept {
     let_go(in_line_);
     let_go(with_kernel_);
+    give_up_lost_number();
     ::io_uring_queue_exit(&ring_);
     gone_ = true;
+}
+
+// Neither epoll nor the kernel is told of it again, and it is not closed.
+void disk_ring::give_up_lost_number() noexcept {
+    if (mark_.is_behind(fd)) return;
+    unheard = true;
+    ring_.ring_fd = ring_.enter_ring_fd = -1;
 }
 
 void disk_ring::let_go(copse::detail::ring<disk_call>& calls) noexcept {
@@ -185,6 +250,7 @@ void disk_ring::go_on(disk_call& call) noexcept {
 }
 
 bool disk_ring::submit(disk_call& call) noexcept {
+    if (unheard) return false;
     io_uring_sqe* sqe = uring.next_sqe(&ring_, call.what);
     if (sqe == nullptr) {  // full of what was not taken before
         uring.submit(&ring_);
@@ -206,6 +272,7 @@ bool disk_ring::submit(disk_call& call) noexcept {
     if (taken > 0 && ::io_uring_sq_ready(&ring_) == 0) return true;  // not only what was not taken before
     ::io_uring_prep_nop(sqe);
     ::io_uring_sqe_set_data(sqe, nullptr);
+    give_up_lost_number();
     return false;
 }
 
@@ -278,7 +345,7 @@ thread_local place this_place;
 disk_ring* ring_here() noexcept {
     if (place_ended || !rings_are_wanted()) return nullptr;
     place& here = this_place;
-    if (here.ring != nullptr && here.ring->is_gone()) here.ring.reset();
+    if (here.ring != nullptr && here.ring->is_over()) here.ring.reset();
     if (here.ring == nullptr && !here.refused) {
         try {
             here.ring = std::make_unique<disk_ring>();
@@ -286,7 +353,7 @@ disk_ring* ring_here() noexcept {
             here.refused = true;  // ENOSYS, EPERM of a sandbox, ENOMEM: threads are as good
         }
     }
-    return here.ring.get();
+    return here.ring != nullptr && here.ring->is_open() ? here.ring.get() : nullptr;
 }
 
 // A fiber's wait for what the ring has. Whatever ends it, a call that has not been begun never will.
@@ -327,9 +394,11 @@ bool has_disk_ring() noexcept {
 
 bool disk_ring_does(const std::shared_ptr<disk_call>& call, limit& within, const char* operation, std::size_t before) {
     copse::detail::attend();
-    disk_ring* const ring = ring_here();
+    disk_ring* ring = ring_here();
     if (ring == nullptr) return false;
     ring->rest(*call);
+    ring = ring_here();  // it may have been lost while others ran
+    if (ring == nullptr) return false;
     ring->begin(call);
     if (call->held != nullptr) await(*call, within, operation, before);
     return !call->refused;
