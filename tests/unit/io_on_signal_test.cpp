@@ -1,7 +1,9 @@
 // Signals in fibers: listeners, on_signal, and what stays of them.
 
+#include "at_end.hpp"
 #include "exceptions.hpp"
 #include "io_leak_check.hpp"
+#include "system_calls.hpp"
 
 #include <copse/virtual_time.hpp>
 
@@ -284,16 +286,16 @@ TEST_F(IoOnSignal, CallsInAFiberOfItsOwn) {
 // Nothing is a deadlock while a handle lives; afterwards it is.
 TEST_F(IoOnSignal, KeepsTheHubAlive) {
     copse::event never;
-    std::thread later;
     {
         const auto handle = io::on_signal(SIGUSR1, [&] { never.set(); });
-        later = std::thread([] {
-            std::this_thread::sleep_for(10ms);
-            ::kill(::getpid(), SIGUSR1);
-        });
+        auto& sleeps = io::detail::sys.epoll_wait;
+        const at_end put_back([&sleeps] { sleeps = io::detail::real_system_calls.epoll_wait; });
+        sleeps = [](int epoll, epoll_event* events, int most, int timeout) {
+            if (timeout == -1) ::raise(SIGUSR1);  // the hub has nothing to do, and waits
+            return io::detail::real_system_calls.epoll_wait(epoll, events, most, timeout);
+        };
         never.wait();
     }
-    later.join();
     never.clear();
     EXPECT_THROW(never.wait(), copse::would_block_forever);
 }
@@ -303,13 +305,14 @@ TEST_F(IoOnSignal, AllHandlesAreCalledAndCancelAffectsOne) {
     auto a = io::on_signal(SIGUSR1, [&] { called += 'a'; });
     auto b = io::on_signal(SIGUSR1, [&] { called += 'b'; });
     ::raise(SIGUSR1);
-    copse::sleep(1ms);
-    EXPECT_EQ(called.size(), 2U);
+    while (called.size() < 2) copse::yield();
     a.cancel();
     EXPECT_FALSE(a.active());
     EXPECT_TRUE(b.active());
     ::raise(SIGUSR1);
-    copse::sleep(1ms);
+    while (called.size() < 3) copse::yield();
+    b.cancel();
+    copse::hub::current().run_until_idle();
     EXPECT_EQ(called.substr(2), "b");
 }
 
@@ -318,7 +321,7 @@ TEST_F(IoOnSignal, IsNotCalledAfterCancel) {
     auto handle = io::on_signal(SIGUSR1, [&] { called = true; });
     ::raise(SIGUSR1);
     handle.cancel();
-    copse::sleep(1ms);
+    copse::hub::current().run_until_idle();
     EXPECT_FALSE(called);
     EXPECT_EQ(handler_of(SIGUSR1), SIG_DFL);
 }
@@ -349,7 +352,7 @@ TEST_F(IoOnSignal, MayCancelItselfInTheCall) {
     });
     ::raise(SIGUSR1);
     ::raise(SIGUSR2);
-    copse::sleep(1ms);
+    copse::hub::current().run_until_idle();
     EXPECT_EQ(calls, 1);
 }
 
@@ -359,9 +362,9 @@ TEST_F(IoOnSignal, FailureGoesToTheErrorHandlerAndItStays) {
         [&](std::exception_ptr e, const copse::greenlet&) { told += text_of([&] { std::rethrow_exception(e); }); });
     {
         const auto handle = io::on_signal(SIGUSR1, [] { throw std::runtime_error("!"); });
-        for (int i = 0; i < 2; ++i) {
+        for (std::size_t n = 0; n < 2; ++n) {
             ::raise(SIGUSR1);
-            copse::sleep(1ms);
+            while (told.size() == n) copse::yield();
         }
     }
     EXPECT_EQ(told, "!!");
@@ -373,7 +376,7 @@ TEST_F(IoOnSignal, TakesWhatCannotBeCopied) {
     int got = 0;
     const auto handle = io::on_signal(SIGUSR1, [&got, own = std::move(held)] { got = *own; });
     ::raise(SIGUSR1);
-    copse::sleep(1ms);
+    while (got == 0) copse::yield();
     EXPECT_EQ(got, 7);
     EXPECT_THROW(static_cast<void>(io::on_signal(SIGUSR1, std::function<void()>())), copse::null_callable);
     EXPECT_THROW(static_cast<void>(io::on_signal(SIGKILL, [] {})), std::invalid_argument);
