@@ -45,7 +45,11 @@ exit_status status_of(const siginfo_t& info) noexcept {
 
 }  // namespace
 
-child::child(pid_t pid) : pid_(pid), made_by_(::getpid()), pidfd_(open_pidfd(pid)) {
+child::child() noexcept : made_by_(::getpid()) {}
+
+void child::adopt(pid_t pid) {
+    pid_ = pid;
+    pidfd_ = open_pidfd(pid);
     if (pidfd_ < 0) status_ = exit_status::lost();
 }
 

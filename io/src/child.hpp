@@ -29,11 +29,13 @@ pid_t start_child(const std::vector<std::string>& arguments, const process_optio
 
 class child {
 public:
-    /// Of a fresh process, which is killed if this fails.
-    explicit child(pid_t pid);
+    child() noexcept;
     ~child();
     child(const child&) = delete;
     child& operator=(const child&) = delete;
+
+    /// A fresh process, once. It is killed if this fails.
+    void adopt(pid_t pid);
 
     pid_t pid() const noexcept { return pid_; }
 
@@ -53,9 +55,9 @@ public:
     void wait_blocking() noexcept;
 
 private:
-    const pid_t pid_;
+    pid_t pid_ = 0;
     const pid_t made_by_;
-    const int pidfd_;
+    int pidfd_ = -1;  // also of a process that has gone without a trace
     std::optional<exit_status> status_;
 };
 

@@ -78,7 +78,8 @@ void drain(pipe_reader& from, std::string& into, std::size_t most, const detail:
 process::process(const std::vector<std::string>& arguments, const process_options& with)
     : max_output_(with.max_output) {
     detail::child_pipes pipes;
-    child_ = std::make_shared<detail::child>(detail::start_child(arguments, with, pipes));
+    child_ = std::make_shared<detail::child>();  // first: nobody would know of a process without it
+    child_->adopt(detail::start_child(arguments, with, pipes));
     try {
         if (pipes.input) input_ = detail::pipe_access::writer_of(pipes.input.release());
         if (pipes.output) output_ = detail::pipe_access::reader_of(pipes.output.release());
