@@ -14,7 +14,7 @@ datagram_server::datagram_server(socket bound, handler h, const datagram_server_
     : state_(std::make_shared<detail::datagram_server_state>(std::move(bound), std::move(h), with)) {}
 
 datagram_server::~datagram_server() {
-    const auto state = std::move(state_);  // its fibers may go on without us
+    const auto state = state_;  // its fibers may go on without us, and until then ask it
     state->end();
 }
 

@@ -18,17 +18,11 @@ bool ends_the_service(const std::error_code& code) noexcept {
            code == std::errc::not_a_socket;
 }
 
-/// Whether all ended in time.
-bool join_by(const std::vector<any_fiber>& fibers, clock::time_point deadline) {
-    bool all = true;
-    for (const any_fiber& f : fibers) all = f.join_until(deadline) && all;
-    return all;
-}
-
-/// Kills them, and waits for their clean-up.
+/// Kills those that run still, and waits for their clean-up.
 void end_all(const std::vector<any_fiber>& handlers) {
+    const clock::time_point deadline = clock::now() + grace;
     for (const any_fiber& f : handlers) f.request_kill();
-    join_by(handlers, clock::now() + grace);
+    for (const any_fiber& f : handlers) f.join_until(deadline);
 }
 
 /// Counts who is in some function.
@@ -67,6 +61,11 @@ void service::serve_forever() {
 }
 
 void service::stop() noexcept {
+    ++stops_;
+    cease();
+}
+
+void service::cease() noexcept {
     if (stopped_.is_set()) return;
     stopped_.set();
     slot_.set();
@@ -75,14 +74,18 @@ void service::stop() noexcept {
 
 void service::restart() {
     const auto held = shared_from_this();
-    stop();
-    if (!taker_.empty()) taker_.join();
-    if (!stopped_.is_set()) return;  // another fiber was faster
+    if (abandoned_) fail(EBADF, "restart of a server that is gone");
+    cease();
+    const std::uint64_t stops_before = stops_;
+    join_taker();
+    if (!stopped_.is_set() || stops_ != stops_before) return;  // another fiber was faster, or wants it to be stopped
     reopen();
     taker_ = {};
     failure_ = nullptr;
     delay_ = terms_.min_delay;
     stopped_.clear();
+    ++restarts_;
+    news_.set();
     start();
 }
 
@@ -90,24 +93,43 @@ bool service::stop_by(limit within) {
     const auto held = shared_from_this();
     const presence here(stopping_, &nobody_stops_);
     stop();
+    const std::uint64_t era = restarts_;
     const clock::time_point deadline{std::chrono::nanoseconds(within.deadline())};
-    if (!taker_.empty()) taker_.join();
     const std::vector<any_fiber> handlers = others();
-    const bool in_time = join_by(handlers, deadline);
+    join_taker();
+    const bool in_time = drain_by(deadline, era);
     if (!in_time) end_all(handlers);
+    if (restarts_ == era && running_.size() == others().size()) ended();  // else a handler calls this
     // Another who stops it may have had less patience.
-    const bool all =
-        in_time && std::none_of(handlers.begin(), handlers.end(), [](const any_fiber& f) { return f.killed(); });
-    if (running_.size() == others().size()) ended();  // else a handler calls this
-    return all;
+    return in_time &&
+           std::all_of(handlers.begin(), handlers.end(), [](const any_fiber& f) { return f.ready() && !f.killed(); });
+}
+
+// The handle in here may be another's when this returns.
+void service::join_taker() const {
+    if (const any_fiber taker = taker_; !taker.empty()) taker.join();
+}
+
+// Until all others have ended, or the time is over: then it returns false. Those of a server that serves again are its own,
+// to whom no time was set.
+bool service::drain_by(clock::time_point deadline, std::uint64_t era) {
+    const std::size_t own = running_.size() - others().size();
+    bool more = true;
+    while (restarts_ == era && running_.size() > own) {
+        if (!more) return false;
+        news_.clear();
+        more = news_.wait_until(deadline);
+    }
+    return true;
 }
 
 void service::end() noexcept {
+    abandoned_ = true;
     stop();
     try {
         for (const any_fiber& f : others()) f.request_kill();
         const shield kept_back;
-        if (!taker_.empty()) taker_.join_for(grace);
+        if (const any_fiber taker = taker_; !taker.empty()) taker.join_for(grace);
         if (const auto handlers = others(); !handlers.empty()) end_all(handlers);
     } catch (...) {
         // In the hub nobody can wait: those that were asked end without us.
@@ -125,6 +147,7 @@ void service::end_taking() noexcept {
 void service::leave(std::list<any_fiber>::iterator place) noexcept {
     running_.erase(place);
     slot_.set();
+    news_.set();
     if (stopped_.is_set() && running_.empty()) ended();
 }
 

@@ -5,6 +5,7 @@
 //   - `running_` has an entry for every handler that has not ended; its ticket, which its fiber's callable owns, takes it out.
 //     So a fiber that is killed before it starts counts too.
 //   - Once it is stopped nothing is taken any more.
+//   - The last word counts: a restart that waits gives way to a stop that came after it, and a stop that waits to a restart.
 #pragma once
 
 #include <algorithm>
@@ -120,6 +121,9 @@ private:
         void operator()() { handle(); }
     };
 
+    void cease() noexcept;
+    void join_taker() const;
+    bool drain_by(clock::time_point deadline, std::uint64_t era);
     void leave(std::list<any_fiber>::iterator place) noexcept;
     void take_until_stopped();
     void take_or_pause();
@@ -132,7 +136,11 @@ private:
     any_fiber taker_;
     std::list<any_fiber> running_;
     event slot_;  // a handler has ended
+    event news_;  // the same, for who stops it; or that it serves again
     event stopped_;
+    std::uint64_t stops_ = 0;     // that were asked for, also of one that was stopped
+    std::uint64_t restarts_ = 0;  // that came to their end: the era that it is in
+    bool abandoned_ = false;      // who made it is gone
     std::exception_ptr failure_;  // what ended it, if nobody stopped it
     unsigned stopping_ = 0;       // fibers in stop_by()
     event nobody_stops_;

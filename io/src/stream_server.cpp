@@ -8,7 +8,7 @@ stream_server::stream_server(socket listener, handler h, const stream_server_opt
     : state_(std::make_shared<detail::server_state>(std::move(listener), std::move(h), with)) {}
 
 stream_server::~stream_server() {
-    const auto state = std::move(state_);  // its fibers may go on without us
+    const auto state = state_;  // its fibers may go on without us, and until then ask it
     state->end();
 }
 

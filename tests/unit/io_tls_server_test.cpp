@@ -168,6 +168,17 @@ TEST_F(IoTlsServer, StopKillsHandshakesToo) {
     EXPECT_EQ(recv_to_end(silent), "");
 }
 
+TEST_F(IoTlsServer, RestartsAtTheSamePlace) {
+    io::tls_server server("127.0.0.1:0", common_server_context(), echo);
+    server.start();
+    server.stop();
+    server.restart();
+    EXPECT_TRUE(server.is_serving());
+    auto client = io::connect_tls(address_of(server), common_client_context(), "localhost");
+    client.send_all("abc");
+    EXPECT_EQ(recv_text(client), "abc");
+}
+
 TEST_F(IoTlsServer, ACertificateIsRenewedWhileItServes) {
     io::tls_server server("127.0.0.1:0", common_server_context(), echo);
     server.start();

@@ -123,6 +123,7 @@ public:
 
     /// Stops, listens at the same endpoint again, with `listening` of the options, and serves. Connections that run, run
     /// on, and count; who is in serve_forever leaves it. Meanwhile, for less than a turn of the hub, clients are refused.
+    /// Who is in stop_for leaves it, and kills nobody. A stop that comes while this parks comes after it: it stays stopped.
     /// Parks:   until the fiber that takes connections has ended.
     /// Throws:  as listen(): it is stopped then, and may be restarted again.
     /// After:   a kill: it is stopped.
@@ -139,8 +140,8 @@ public:
 
     /// Stops, waits `length` at most for the handlers to end by themselves, kills those that have not, and gives their
     /// clean-up a second.
-    /// Parks:   while handlers run.
-    /// Returns: whether all ended by themselves.
+    /// Parks:   while handlers run, but no longer than until a restart.
+    /// Returns: whether all that ran ended by themselves.
     template <class Rep, class Period>
     bool stop_for(std::chrono::duration<Rep, Period> length) {
         return stop_by(detail::limit::within(length));

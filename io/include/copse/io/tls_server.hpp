@@ -68,6 +68,7 @@ public:
     ~tls_server() = default;
 
     void start() { server_.start(); }
+    void restart() { server_.restart(); }
     void serve_forever() { server_.serve_forever(); }
     void stop() noexcept { server_.stop(); }
     template <class Rep, class Period>
