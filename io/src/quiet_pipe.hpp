@@ -1,4 +1,4 @@
-// Writing to what may be a pipe without anybody getting SIGPIPE. There is no flag for that before Linux 6.18
+// Writing to what may be a pipe, and sendfile, without anybody getting SIGPIPE. There is no flag for that before Linux 6.18
 // (RWF_NOSIGNAL).
 #pragma once
 
@@ -11,9 +11,10 @@
 namespace copse::io::detail {
 
 /// Makes `write`, whose SIGPIPE, if it causes one, is for this thread: blocked meanwhile, and taken back. One that was
-/// pending before stays so.
+/// pending before stays so. A call that moves bytes on in several steps may have raised it and yet tell what it moved before,
+/// if that is less than the `whole`.
 template <class Write>
-ssize_t without_sigpipe(Write&& write) noexcept {
+ssize_t without_sigpipe(Write&& write, ssize_t whole = 0) noexcept {
     sigset_t pipe;
     sigset_t before;
     sigemptyset(&pipe);
@@ -28,7 +29,8 @@ ssize_t without_sigpipe(Write&& write) noexcept {
     }
     const ssize_t n = write();
     const int error = errno;
-    if (n < 0 && error == EPIPE && !was_pending) {
+    const bool may_be_raised = n < 0 ? error == EPIPE : n < whole;
+    if (may_be_raised && !was_pending) {
         const timespec at_once{};
         while (::sigtimedwait(&pipe, nullptr, &at_once) < 0 && errno == EINTR) {}
     }

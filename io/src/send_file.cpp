@@ -1,5 +1,4 @@
 // Files into sockets.
-#include <signal.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include <copse/io/buffer.hpp>
 #include <copse/io/socket.hpp>
 
+#include "quiet_pipe.hpp"
 #include "system_calls.hpp"
 #include "transfer.hpp"
 
@@ -23,37 +23,6 @@ using detail::sys;
 
 constexpr std::size_t most_at_once = std::size_t{1} << 20;  // then others may have their turn
 
-/// sendfile knows no MSG_NOSIGNAL. While this lives a SIGPIPE stays pending for the thread; one that came is taken away at
-/// its end, unless one was pending before: then nobody can tell them apart.
-class no_sigpipe {
-public:
-    no_sigpipe() noexcept {
-        sigset_t pending;
-        sigemptyset(&sigpipe_);
-        sigaddset(&sigpipe_, SIGPIPE);
-        sigpending(&pending);
-        if (sigismember(&pending, SIGPIPE) != 0) return;
-        mine_ = pthread_sigmask(SIG_BLOCK, &sigpipe_, &before_) == 0;
-    }
-    no_sigpipe(const no_sigpipe&) = delete;
-    no_sigpipe& operator=(const no_sigpipe&) = delete;
-    ~no_sigpipe() {
-        if (!mine_) return;
-        const int error = errno;
-        if (error == EPIPE) {
-            const timespec at_once{};
-            while (sigtimedwait(&sigpipe_, nullptr, &at_once) < 0 && errno == EINTR) {}
-        }
-        pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-        errno = error;
-    }
-
-private:
-    sigset_t sigpipe_;
-    sigset_t before_;
-    bool mine_ = false;
-};
-
 [[noreturn]] void fail_reading(int error, const entry& e, int file, std::uint64_t done) {
     const std::string text = detail::describe("send_file", e, direction::out) + ", reading fd " + std::to_string(file);
     throw transfer_error({error, std::generic_category()}, text, static_cast<std::size_t>(done));
@@ -66,7 +35,14 @@ struct file_part {
     int file;
     off_t offset;
     std::uint64_t left;
+    std::uint64_t done = 0;
     bool moved_by_kernel = true;
+
+    void sent(std::size_t n) noexcept {
+        offset += static_cast<off_t>(n);
+        left -= n;
+        done += n;
+    }
 
     std::size_t next(std::size_t most) const noexcept {
         return static_cast<std::size_t>(std::min<std::uint64_t>(left, most));
@@ -75,9 +51,9 @@ struct file_part {
     ssize_t send_some(const entry& e) {
         if (!moved_by_kernel) return read_and_send(e);
         off_t from = offset;
-        const no_sigpipe held;
-        errno = 0;
-        return sys.sendfile(e.fd, file, &from, next(most_at_once));
+        const std::size_t wanted = next(most_at_once);
+        return detail::without_sigpipe([&] { return sys.sendfile(e.fd, file, &from, wanted); },
+                                       static_cast<ssize_t>(wanted));
     }
 
     // What the socket does not take is read once more: nothing is held while it is waited for.
@@ -85,7 +61,7 @@ struct file_part {
         pooled_buffer buffer = pooled_buffer::take();
         const ssize_t n = sys.pread(file, buffer.data(), next(buffer.size()), offset);
         if (n == 0 || (n < 0 && errno == EINTR)) return n;
-        if (n < 0) fail_reading(errno, e, file, 0);
+        if (n < 0) fail_reading(errno, e, file, done);
         return sys.send(e.fd, buffer.data(), static_cast<std::size_t>(n), MSG_DONTWAIT | MSG_NOSIGNAL);
     }
 };
@@ -99,21 +75,18 @@ std::uint64_t socket::send_file_by(int file, std::uint64_t offset, std::uint64_t
         throw std::invalid_argument("send_file: the offset " + std::to_string(offset) + " is too large");
     file_part part{file, static_cast<off_t>(offset), std::min(count, farthest - offset)};
     if (part.left == 0) copse::detail::attend();
-    std::uint64_t done = 0;
     while (part.left != 0) {
         const ssize_t n = transfer(e, direction::out, within, "send_file", [&] { return part.send_some(e); });
         if (n == 0) break;  // the file has no more
         if (n > 0) {
-            part.offset += n;
-            part.left -= static_cast<std::uint64_t>(n);
-            done += static_cast<std::uint64_t>(n);
+            part.sent(static_cast<std::size_t>(n));
         } else if (n == detail::failed && part.moved_by_kernel && cannot_be_moved(errno)) {
             part.moved_by_kernel = false;
         } else {
-            fail_outcome(n, "send_file", e, direction::out, static_cast<std::size_t>(done));
+            fail_outcome(n, "send_file", e, direction::out, static_cast<std::size_t>(part.done));
         }
     }
-    return done;
+    return part.done;
 }
 
 }  // namespace copse::io

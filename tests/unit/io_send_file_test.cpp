@@ -174,6 +174,51 @@ TEST_F(IoSendFile, Fault_NT03_APeerThatIsGoneIsNoSignal) {
     pthread_sigmask(SIG_UNBLOCK, &sigpipe, nullptr);
 }
 
+// What the kernel does when the peer goes in the middle of a call: a part is sent and told, and the signal raised.
+TEST_F(IoSendFile, Fault_NT03_NorIsOneThatGoesInTheMiddle) {
+    static volatile std::sig_atomic_t signals;
+    signals = 0;
+    struct sigaction counting {};
+    counting.sa_handler = [](int) { signals = signals + 1; };
+    struct sigaction before {};
+    ::sigaction(SIGPIPE, &counting, &before);
+    sys.sendfile = [](int to, int from, off_t* offset, std::size_t) {
+        const ssize_t n = real_system_calls.sendfile(to, from, offset, 5);
+        ::raise(SIGPIPE);
+        return n;
+    };
+    const file f("many small trees");
+    auto [left, right] = io::socketpair();
+    EXPECT_EQ(left.send_file(f.fd()), 16U);
+    sigset_t pending;
+    sigpending(&pending);
+    EXPECT_EQ(signals, 0);
+    EXPECT_EQ(sigismember(&pending, SIGPIPE), 0) << "none is left behind";
+    ::sigaction(SIGPIPE, &before, nullptr);
+}
+
+TEST_F(IoSendFile, AFileThatCannotBeReadOnTellsHowFarItCame) {
+    const file f(pattern(100'000));
+    static int reads;
+    reads = 0;
+    sys.sendfile = [](int, int, off_t*, std::size_t) -> ssize_t { return errno = EINVAL, -1; };
+    sys.pread = [](int fd, void* into, std::size_t size, off_t offset) -> ssize_t {
+        if (++reads == 2) return errno = EIO, -1;
+        return ::pread(fd, into, size, offset);
+    };
+    auto [left, right] = io::socketpair();
+    std::size_t told = 0;
+    try {
+        left.send_file(f.fd());
+    } catch (const io::transfer_error& e) {
+        EXPECT_EQ(e.code(), std::errc::io_error);
+        told = e.transferred();
+    }
+    left.close();
+    EXPECT_GT(told, 0U);
+    EXPECT_EQ(recv_to_end(right).size(), told);
+}
+
 std::mt19937 dice;
 
 TEST_F(IoSendFile, Fault_NT01_StreamsAreEqualWhateverTheCallsSay) {
