@@ -1,8 +1,11 @@
 // Connecting to a name: its addresses race, each with a head start (RFC 8305, "Happy Eyeballs").
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <exception>
+#include <functional>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -11,6 +14,7 @@
 #include <copse/fiber.hpp>
 #include <copse/io/socket.hpp>
 
+#include "failure.hpp"
 #include "name_lookup.hpp"
 
 namespace copse::io {
@@ -34,6 +38,18 @@ std::vector<endpoint> interleaved(std::vector<endpoint> all) {
     return mixed;
 }
 
+void keep_allowed(std::vector<endpoint>& all, const std::function<bool(const endpoint&)>& allowed,
+                  std::string_view name) {
+    std::string refused;
+    std::erase_if(all, [&](const endpoint& e) {
+        if (allowed(e)) return false;
+        refused.append(refused.empty() ? "" : ", ").append(to_string(e));
+        return true;
+    });
+    if (all.empty())
+        detail::fail(EACCES, "connect to " + std::string(name) + ", whose addresses are not allowed: " + refused);
+}
+
 /// Attempts are fibers that end before this does: it is on its caller's stack.
 class race {
 public:
@@ -48,19 +64,21 @@ public:
 
     void start(const endpoint& there) {
         attempts_.reserve(attempts_.size() + 1);
+        newest_failed_ = false;
         ++running_;
         try {
-            attempts_.push_back(spawn(spawn_options{.name = "connect"}, [this, there] { attempt(there); }));
+            attempts_.push_back(spawn(spawn_options{.name = "connect"},
+                                      [this, there, number = attempts_.size()] { attempt(there, number); }));
         } catch (...) {
             --running_;
             throw;
         }
     }
 
-    /// Waits until there is a winner, or none can come any more, or the head start is over.
+    /// Waits until there is a winner, or the newest attempt has failed, or its head start is over.
     void wait_a_while() {
         const auto end = clock::now() + head_start;
-        while (!decided() && news_.wait_until(end)) news_.clear();
+        while (!winner_ && !newest_failed_ && news_.wait_until(end)) news_.clear();
     }
     void wait() {
         while (!decided()) {
@@ -79,12 +97,13 @@ public:
 private:
     bool decided() const noexcept { return winner_ || running_ == 0; }
 
-    void attempt(const endpoint& there) {
+    void attempt(const endpoint& there, std::size_t number) {
         try {
             socket connected = detail::connect_by(there, within_);
             if (!winner_) winner_ = std::move(connected);
         } catch (const std::exception&) {
             error_ = std::current_exception();
+            if (number + 1 == attempts_.size()) newest_failed_ = true;
         }
         --running_;
         news_.set();
@@ -93,6 +112,7 @@ private:
     const detail::limit within_;  // its end is fixed: it is one for all
     std::vector<fiber<void>> attempts_;
     std::size_t running_ = 0;
+    bool newest_failed_ = false;
     event news_;
     std::optional<socket> winner_;
     std::exception_ptr error_;
@@ -100,10 +120,14 @@ private:
 
 }  // namespace
 
-socket detail::connect_by(std::string_view there, limit within) {
+socket detail::connect_by(std::string_view there, limit within) { return connect_by(there, connect_options(), within); }
+
+socket detail::connect_by(std::string_view there, const connect_options& with, limit within) {
     copse::detail::attend();  // where nobody can wait, nobody could wait for the end of attempts either
     within.deadline();        // one for the lookup and the connection
-    return connect_to_one_of(find_endpoints(there, within), within);
+    std::vector<endpoint> all = find_endpoints(there, within);
+    if (with.allow_address) keep_allowed(all, with.allow_address, there);
+    return connect_to_one_of(std::move(all), within);
 }
 
 socket detail::connect_to_one_of(std::vector<endpoint> all, limit within) {

@@ -16,7 +16,7 @@ socket bind_datagram(const endpoint& here, const datagram_options& with) {
 }
 
 socket bind_datagram(std::string_view here, const datagram_options& with) {
-    return bind_datagram(detail::find_endpoints(here, {}).front(), with);
+    return detail::bind_datagram_by(here, with, {});
 }
 
 socket connect_datagram(const endpoint& there) {
@@ -26,6 +26,14 @@ socket connect_datagram(const endpoint& there) {
     return s;
 }
 
-socket connect_datagram(std::string_view there) { return connect_datagram(detail::find_endpoints(there, {}).front()); }
+socket connect_datagram(std::string_view there) { return detail::connect_datagram_by(there, {}); }
+
+socket detail::bind_datagram_by(std::string_view here, const datagram_options& with, limit within) {
+    return bind_datagram(find_endpoints(here, within).front(), with);
+}
+
+socket detail::connect_datagram_by(std::string_view there, limit within) {
+    return connect_datagram(find_endpoints(there, within).front());
+}
 
 }  // namespace copse::io

@@ -16,8 +16,10 @@ socket listen(const endpoint& here, const listen_options& with) {
     return s;
 }
 
-socket listen(std::string_view here, const listen_options& with) {
-    return listen(detail::find_endpoints(here, {}).front(), with);
+socket listen(std::string_view here, const listen_options& with) { return detail::listen_by(here, with, {}); }
+
+socket detail::listen_by(std::string_view here, const listen_options& with, limit within) {
+    return listen(find_endpoints(here, within).front(), with);
 }
 
 }  // namespace copse::io

@@ -2,12 +2,14 @@
 
 #include "exceptions.hpp"
 #include "io_leak_check.hpp"
+#include "name_lookup.hpp"
 #include "system_calls.hpp"
 
 #include <copse/virtual_time.hpp>
 
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
@@ -122,6 +124,45 @@ TEST_F(IoConnect, OneThatFailsLateDoesNotEndTheOthers) {
     EXPECT_THROW(io::connect_for("localhost:9", 10s), io::timed_out);
     EXPECT_EQ(time.elapsed(), 10s);
     EXPECT_EQ(attempts, (std::vector<attempt>{{AF_INET, 0s}, {AF_INET6, 250ms}}));
+}
+
+TEST_F(IoConnect, Fault_NT08_TheNextStartsAtOnceAlsoWhileAnEarlierOneHangs) {
+    copse::virtual_time time;
+    auto listener = io::listen("unix:@copse-connect-" + std::to_string(::getpid()));
+    watch(time);
+    black_hole = AF_INET6;
+    refusing = AF_INET;
+    auto client = io::detail::connect_to_one_of(
+        {io::endpoint::loopback(9, AF_INET6), io::endpoint::loopback(9), listener.local_endpoint()}, {});
+    EXPECT_EQ(client.peer_endpoint(), listener.local_endpoint());
+    EXPECT_EQ(attempts, (std::vector<attempt>{{AF_INET6, 0s}, {AF_INET, 250ms}, {AF_UNIX, 250ms}}));
+    EXPECT_EQ(copse::hub::current().stats().watching, 0U) << "the losers have gone";
+}
+
+TEST_F(IoConnect, AddressesThatAreNotAllowedArePassedOver) {
+    copse::virtual_time time;
+    auto listener = io::listen("[::1]:0");
+    watch(time);
+    const io::connect_options only_six{.allow_address = [](const io::endpoint& e) { return e.family() == AF_INET6; }};
+    auto client = io::connect(localhost(listener), only_six);
+    EXPECT_EQ(client.peer_endpoint(), listener.local_endpoint());
+    EXPECT_EQ(attempts.front(), (attempt{AF_INET6, 0s}));
+    for (const attempt& a : attempts) EXPECT_EQ(a.family, AF_INET6);
+    EXPECT_TRUE(io::connect_for(localhost(listener), 1s, only_six).is_open());
+    EXPECT_TRUE(io::connect_until(localhost(listener), copse::clock::now() + 1s, only_six).is_open());
+    EXPECT_TRUE(io::connect(to_string(listener.local_endpoint()), io::connect_options()).is_open());
+}
+
+TEST_F(IoConnect, IfNoneIsAllowedNothingIsSent) {
+    copse::virtual_time time;
+    watch(time);
+    const io::connect_options none{.allow_address = [](const io::endpoint&) { return false; }};
+    EXPECT_EQ(error_of([&] { io::connect("localhost:9", none); }), std::errc::permission_denied);
+    const std::string text = text_of([&] { io::connect("localhost:9", none); });
+    EXPECT_NE(text.find("localhost:9"), std::string::npos) << text;
+    EXPECT_NE(text.find("127.0.0.1:9, [::1]:9"), std::string::npos) << text;
+    EXPECT_EQ(error_of([&] { io::connect("127.0.0.1:9", none); }), std::errc::permission_denied);
+    EXPECT_TRUE(attempts.empty());
 }
 
 TEST_F(IoConnect, WhenAllFailTheErrorIsTheLast) {

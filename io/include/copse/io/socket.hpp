@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <limits>
 #include <optional>
@@ -514,13 +515,34 @@ struct listen_options {
 /// A listening stream socket. Port 0: see `local_endpoint`. A text that is no endpoint is `name:port`, as for `connect`, of
 /// which the first address is taken.
 /// Parks:   no; for a name until the resolver has answered.
-/// Throws:  std::system_error: EADDRINUSE, EACCES, EADDRNOTAVAIL …; std::invalid_argument for the text.
+/// Throws:  std::system_error: EADDRINUSE, EACCES, EADDRNOTAVAIL …; std::invalid_argument for the text; timed_out.
 socket listen(const endpoint& here, const listen_options& with = {});
 socket listen(std::string_view here, const listen_options& with = {});
+namespace detail {
+socket listen_by(std::string_view here, const listen_options& with, limit within);
+}  // namespace detail
+template <class Rep, class Period>
+socket listen_for(std::string_view here, std::chrono::duration<Rep, Period> length, const listen_options& with = {}) {
+    return detail::listen_by(here, with, detail::limit::within(length));
+}
+template <class Clock, class Duration>
+socket listen_until(std::string_view here, std::chrono::time_point<Clock, Duration> when,
+                    const listen_options& with = {}) {
+    return detail::listen_by(here, with, detail::limit::until(when));
+}
+
+/// How to connect: `connect("example.org:80", {.allow_address = is_public})`.
+struct connect_options {
+    /// Asked, if there is one, about each address that the name has, before anything is sent to any: those that it does not
+    /// allow are passed over. For names that come from others, and might lead into one's own network: what was looked at is
+    /// what is connected to.
+    std::function<bool(const endpoint&)> allow_address{};
+};
 
 namespace detail {
 socket connect_by(const endpoint& there, limit within);
 socket connect_by(std::string_view there, limit within);
+socket connect_by(std::string_view there, const connect_options& with, limit within);
 }  // namespace detail
 
 /// A connected stream socket.
@@ -532,9 +554,12 @@ socket connect_by(std::string_view there, limit within);
 ///
 /// Parks:   until connected.
 /// Throws:  as socket::connect, with the error that came last; timed_out; std::invalid_argument for the text;
-///          std::system_error of name_category().
+///          std::system_error of name_category(), or EACCES if none of the addresses is allowed: its text names them.
 inline socket connect(const endpoint& there) { return detail::connect_by(there, {}); }
-inline socket connect(std::string_view there) { return detail::connect_by(there, {}); }
+inline socket connect(std::string_view there) { return detail::connect_by(there, detail::limit()); }
+inline socket connect(std::string_view there, const connect_options& with) {
+    return detail::connect_by(there, with, {});
+}
 template <class Rep, class Period>
 socket connect_for(const endpoint& there, std::chrono::duration<Rep, Period> length) {
     return detail::connect_by(there, detail::limit::within(length));
@@ -543,6 +568,10 @@ template <class Rep, class Period>
 socket connect_for(std::string_view there, std::chrono::duration<Rep, Period> length) {
     return detail::connect_by(there, detail::limit::within(length));
 }
+template <class Rep, class Period>
+socket connect_for(std::string_view there, std::chrono::duration<Rep, Period> length, const connect_options& with) {
+    return detail::connect_by(there, with, detail::limit::within(length));
+}
 template <class Clock, class Duration>
 socket connect_until(const endpoint& there, std::chrono::time_point<Clock, Duration> when) {
     return detail::connect_by(there, detail::limit::until(when));
@@ -550,6 +579,11 @@ socket connect_until(const endpoint& there, std::chrono::time_point<Clock, Durat
 template <class Clock, class Duration>
 socket connect_until(std::string_view there, std::chrono::time_point<Clock, Duration> when) {
     return detail::connect_by(there, detail::limit::until(when));
+}
+template <class Clock, class Duration>
+socket connect_until(std::string_view there, std::chrono::time_point<Clock, Duration> when,
+                     const connect_options& with) {
+    return detail::connect_by(there, with, detail::limit::until(when));
 }
 
 /// Two Unix sockets, connected to each other. `type`: SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET.
