@@ -29,9 +29,9 @@ detail::stream_base& any_stream::open() const {
     return *stream_;
 }
 
-void any_stream::shutdown(shut how) {
+void any_stream::shutdown_by(shut how, detail::limit within) {
     if (how != shut::write) throw std::invalid_argument("any_stream::shutdown ends the sending half only");
-    open().end_sending();
+    open().end_sending(within.point());
 }
 
 void any_stream::close() {

@@ -195,9 +195,10 @@ void buffered_stream::send_all_by(std::span<const const_buffer> pieces, limit wi
     out_.consume(out_.size());
 }
 
-void buffered_stream::shutdown(shut how) {
-    if (how == shut::write) flush();
-    under_.shutdown(how);
+void buffered_stream::shutdown_by(shut how, detail::limit within) {
+    const auto until = within.point();  // one time for both
+    if (how == shut::write) send_all_by({}, within, "flush");
+    until ? under_.shutdown_until(how, *until) : under_.shutdown(how);
 }
 
 void buffered_stream::close() { under_.close(); }

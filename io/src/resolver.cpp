@@ -18,6 +18,7 @@
 #include <copse/shared/async_result.hpp>
 #include <copse/spawn.hpp>
 #include <copse/thread_pool.hpp>
+#include <copse/timeout.hpp>
 
 #include "failure.hpp"
 #include "lookup.hpp"
@@ -35,6 +36,10 @@ using steady = std::chrono::steady_clock;
 [[noreturn]] void fail_lookup(int error, int error_number, const std::string& name) {
     if (error == EAI_SYSTEM) detail::fail(error_number, "looking up " + name);
     throw std::system_error(error, name_category(), "looking up " + name);
+}
+
+[[noreturn]] void fail_late(const std::string& name) {
+    throw timed_out(std::make_error_code(std::errc::timed_out), "looking up " + name + ", its time is over", 0);
 }
 
 outcome ask_the_system(const std::string& name, int family) {
@@ -208,16 +213,29 @@ public:
         fail_lookup(EAI_AGAIN, 0, name.first);
     }
 
-    outcome ask_name(const endpoint& address) {
-        if (engine_ == nullptr) return threads_.apply(ask_for_name, address);
+    /// Returns: empty at the deadline.
+    std::optional<outcome> ask_name(const endpoint& address, detail::limit& within) {
+        const clock::time_point deadline{std::chrono::nanoseconds(within.deadline())};
+        if (engine_ == nullptr) return ask_the_system_for_name(address, deadline);
         const auto came = std::make_shared<answer>();
         engine_->find_name(address, [came](outcome o) { came->set(std::move(o)); });
+        if (!came->wait_until(deadline)) return std::nullopt;
         return came->get();
     }
 
     const std::shared_ptr<answers> table;
 
 private:
+    std::optional<outcome> ask_the_system_for_name(const endpoint& address, clock::time_point deadline) {
+        const timeout end(std::chrono::nanoseconds(copse::detail::length_until(deadline)));
+        try {
+            return threads_.apply(ask_for_name, address);
+        } catch (const timeout_expired& e) {
+            if (!end.threw(e)) throw;
+        }
+        return std::nullopt;
+    }
+
     // Whoever else waits for the answer asks again if it cannot even be promised.
     std::shared_ptr<promise> promised(const key& name, const std::shared_ptr<answer>& to) {
         try {
@@ -270,20 +288,18 @@ std::vector<endpoint> resolver::resolve_by(std::string_view host, std::uint16_t 
     std::optional<addresses> found = known_here(name, family);
     const std::shared_ptr<desk> held = here();
     if (found->empty()) found = held->ask({name, family}, within);
-    if (!found) {
-        const std::string text = "looking up " + name + ", its time is over";
-        throw timed_out(std::make_error_code(std::errc::timed_out), text, 0);
-    }
+    if (!found) fail_late(name);
     for (endpoint& each : *found) each.set_port(port);
     return std::move(*found);
 }
 
-std::string resolver::name_of(const endpoint& address) {
+std::string resolver::name_of_by(const endpoint& address, detail::limit within) {
     const std::shared_ptr<desk> held = here();  // as long as somebody waits
-    outcome came = held->ask_name(address);
-    if (came.abandoned) came.error = EAI_AGAIN;
-    if (came.error != 0) fail_lookup(came.error, came.error_number, to_string(address));
-    return std::move(came.name);
+    std::optional<outcome> came = held->ask_name(address, within);
+    if (!came) fail_late(to_string(address));
+    if (came->abandoned) came->error = EAI_AGAIN;
+    if (came->error != 0) fail_lookup(came->error, came->error_number, to_string(address));
+    return std::move(came->name);
 }
 
 void resolver::forget() { here()->table->forget(); }

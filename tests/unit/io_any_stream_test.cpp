@@ -132,4 +132,24 @@ TEST_F(IoAnyStream, PipesTimeOutAndAreWokenByClose) {
     EXPECT_EQ(sending.get(), std::errc::bad_file_descriptor);
 }
 
+/// Has something to send before its end.
+struct polite_stream : scripted_stream {
+    using scripted_stream::shutdown;
+    void shutdown_until(io::shut, copse::clock::time_point when) { *until = when; }
+    std::shared_ptr<copse::clock::time_point> until = std::make_shared<copse::clock::time_point>();
+};
+
+TEST_F(IoAnyStream, AnEndThatMayHaveToWaitHasItsTime) {
+    copse::virtual_time time;
+    polite_stream inside;
+    const auto until = inside.until;
+    io::any_stream s = std::move(inside);
+    s.shutdown_for(io::shut::write, 3s);
+    EXPECT_EQ(*until, copse::clock::now() + 3s);
+    s.shutdown_until(io::shut::write, copse::clock::now() + 5s);
+    EXPECT_EQ(*until, copse::clock::now() + 5s);
+    io::any_stream plain = scripted_stream();
+    plain.shutdown_for(io::shut::write, 3s);
+}
+
 }  // namespace

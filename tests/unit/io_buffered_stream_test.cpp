@@ -365,4 +365,18 @@ TEST_F(IoBufferedStream, ManyPiecesThroughASmallBuffer) {
     sending.get();
 }
 
+TEST_F(IoBufferedStream, ShutdownWithinItsTime) {
+    copse::virtual_time time;
+    auto [a, b] = io::socketpair();
+    while (a.try_send(pattern(64 << 10))) {}
+    io::buffered_stream full(std::move(a));
+    full.write("last words");
+    EXPECT_THROW(full.shutdown_for(io::shut::write, 1s), io::timed_out);
+    EXPECT_EQ(time.elapsed(), 1s);
+    in.write("last words");
+    in.shutdown_until(io::shut::write, copse::clock::now() + 1s);
+    EXPECT_EQ(recv_to_end(peer), "last words");
+    EXPECT_EQ(time.elapsed(), 1s);
+}
+
 }  // namespace

@@ -125,4 +125,40 @@ TEST_F(IoCopyBoth, AKillEndsBothWays) {
     EXPECT_EQ(recv_text(left.second), "x");
 }
 
+// The error of one is what is told, as the callers of sockets know it.
+TEST_F(IoCopyBoth, BothWaysMayFailAtOnce) {
+    auto proxy = start();
+    copse::yield();
+    copse::yield();
+    left.second.close();
+    right.second.close();
+    EXPECT_EQ(error_of([&] { proxy.get(); }), std::errc::bad_file_descriptor);
+}
+
+TEST_F(IoCopyBoth, TimeIsUpForBothWays) {
+    copse::virtual_time time;
+    EXPECT_THROW(io::copy_both_for(left.second, right.second, 1s), io::timed_out);
+    EXPECT_EQ(time.elapsed(), 1s);
+    client.send_all("question");
+    client.shutdown(io::shut::write);
+    EXPECT_THROW(io::copy_both_until(left.second, right.second, copse::clock::now() + 1s), io::timed_out);
+    EXPECT_EQ(time.elapsed(), 2s);
+    EXPECT_EQ(recv_to_end(server), "question");
+    server.close();
+    EXPECT_EQ(io::copy_both_for(left.second, right.second, 1s).there, 0U);
+}
+
+// Its reset comes after its end: there is nobody to tell.
+TEST_F(IoCopyBoth, WhoHasGoneNeedsNoEnd) {
+    auto [visitor, taken] = tcp_pair();
+    auto proxy = copse::spawn([this, &t = taken] { return io::copy_both(t, right.second); });
+    visitor.send_all("question");
+    visitor.shutdown(io::shut::write);
+    EXPECT_EQ(recv_to_end(server), "question");
+    visitor.set_option(io::linger(0s));
+    visitor.close();
+    server.close();
+    EXPECT_EQ(proxy.get().there, 8U);
+}
+
 }  // namespace

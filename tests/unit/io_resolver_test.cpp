@@ -19,6 +19,7 @@
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
+#include <semaphore>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -105,6 +106,23 @@ std::string text_of(const std::vector<endpoint>& all) {
     std::string text;
     for (const endpoint& each : all) text += (text.empty() ? "" : " ") + to_string(each);
     return text;
+}
+
+TEST_F(IoResolver, NamesOfAddressesWithinTheirTime) {
+    static std::counting_semaphore<8> answered(0);
+    sys.getnameinfo = [](const sockaddr*, socklen_t, char* host, socklen_t, char*, socklen_t, int) {
+        answered.acquire();
+        std::strcpy(host, "seven.test");
+        return 0;
+    };
+    const endpoint seven = endpoint::parse("192.0.2.7:80");
+    resolver asks({.threads = 1});
+    EXPECT_THROW(asks.name_of_for(seven, 1ms), io::timed_out);
+    EXPECT_THROW(asks.name_of_until(seven, copse::clock::now()), io::timed_out);
+    answered.release();
+    answered.release();
+    answered.release();
+    EXPECT_EQ(asks.name_of_for(seven, 1h), "seven.test");
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ public:
 
     virtual std::size_t recv(std::span<std::byte> into, std::optional<clock::time_point> until) = 0;
     virtual void send_all(std::span<const const_buffer> pieces, std::optional<clock::time_point> until) = 0;
-    virtual void end_sending() = 0;
+    virtual void end_sending(std::optional<clock::time_point> until) = 0;
     virtual void close() = 0;
     virtual bool is_open() const noexcept = 0;
 };
@@ -43,6 +43,12 @@ public:
 
 /// All pieces as one, in `room` if there are several.
 std::span<const std::byte> as_one(std::span<const const_buffer> pieces, std::vector<std::byte>& room);
+
+/// Has something to send before its end, as TLS does: so that it may have to wait.
+template <class S>
+concept ends_in_time = byte_stream<S> && requires(S& s, clock::time_point when) {
+    s.shutdown_until(shut::write, when);
+};
 
 /// `Held` is the stream, or a reference to it.
 template <class Held, class S>
@@ -69,8 +75,10 @@ public:
         }
     }
 
-    void end_sending() override {
-        if constexpr (byte_stream<S>) {
+    void end_sending(std::optional<clock::time_point> until) override {
+        if constexpr (ends_in_time<S>) {
+            until ? it().shutdown_until(shut::write, *until) : it().shutdown(shut::write);
+        } else if constexpr (byte_stream<S>) {
             it().shutdown(shut::write);
         } else if constexpr (!readable<S>) {
             it().close();
@@ -159,8 +167,17 @@ public:
 
     /// Only shut::write: the peer sees the end of the stream after what was sent; receiving goes on. What can only be written
     /// is closed; a file stays as it is.
+    /// Parks:   as the stream inside: a socket does not.
     /// Throws:  std::invalid_argument for another half.
-    void shutdown(shut how);
+    void shutdown(shut how) { shutdown_by(how, {}); }
+    template <class Rep, class Period>
+    void shutdown_for(shut how, std::chrono::duration<Rep, Period> length) {
+        shutdown_by(how, detail::limit::within(length));
+    }
+    template <class Clock, class Duration>
+    void shutdown_until(shut how, std::chrono::time_point<Clock, Duration> when) {
+        shutdown_by(how, detail::limit::until(when));
+    }
 
     /// Those who wait get EBADF.
     /// Parks:   as the stream inside: a socket does not.
@@ -187,6 +204,7 @@ public:
 private:
     friend struct detail::stream_access;
 
+    void shutdown_by(shut how, detail::limit within);
     detail::stream_base& open() const;  // throws if it is empty
 
     std::unique_ptr<detail::stream_base> stream_;

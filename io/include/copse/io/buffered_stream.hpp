@@ -230,7 +230,15 @@ public:
 
     /// Flushes, and ends the sending half: see any_stream::shutdown.
     /// Parks:   until all is sent.
-    void shutdown(shut how);
+    void shutdown(shut how) { shutdown_by(how, {}); }
+    template <class Rep, class Period>
+    void shutdown_for(shut how, std::chrono::duration<Rep, Period> length) {
+        shutdown_by(how, detail::limit::within(length));
+    }
+    template <class Clock, class Duration>
+    void shutdown_until(shut how, std::chrono::time_point<Clock, Duration> when) {
+        shutdown_by(how, detail::limit::until(when));
+    }
 
     /// What was kept back is dropped; what is unread can still be taken.
     void close();
@@ -246,6 +254,8 @@ private:
     std::string read_to_end_by(std::size_t most, detail::limit within);
     void write_by(std::span<const std::byte> bytes, detail::limit within);
     void send_all_by(std::span<const const_buffer> pieces, detail::limit within, const char* operation);
+
+    void shutdown_by(shut how, detail::limit within);
 
     bool fill(detail::limit& within);
     std::size_t receive(std::span<std::byte> into, detail::limit& within);

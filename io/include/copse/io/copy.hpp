@@ -39,7 +39,7 @@ std::uint64_t copy_by(From& from, To& to, std::uint64_t most, limit within) {
     return total;
 }
 
-both_ways copy_both(any_stream& a, any_stream& b);
+both_ways copy_both_by(any_stream& a, any_stream& b, limit within);
 
 }  // namespace detail
 
@@ -68,7 +68,7 @@ std::uint64_t copy_until(From&& from, To&& to, std::chrono::time_point<Clock, Du
 }
 
 /// Moves bytes between two streams both ways, as a proxy does. The end of one stream is passed on to the other by
-/// shutdown(shut::write), and the way back goes on.
+/// shutdown(shut::write), and the way back goes on. The time is for all of it.
 ///
 ///     copse::io::stream_server proxy("127.0.0.1:8080", [](copse::io::socket client) {
 ///         auto server = copse::io::connect("10.0.0.7:80");
@@ -76,14 +76,26 @@ std::uint64_t copy_until(From&& from, To&& to, std::chrono::time_point<Clock, Du
 ///     });
 ///
 /// Parks:   until both have ended.
-/// Throws:  what went wrong first; the other way is ended then.
+/// Throws:  what went wrong first; the other way is ended then. timed_out when the time is over.
 /// After:   a kill or an error: see copy. Both streams are open still.
 /// Cost:    a fiber.
 template <byte_stream A, byte_stream B>
 both_ways copy_both(A& a, B& b) {
     any_stream one(std::ref(a));
     any_stream other(std::ref(b));
-    return detail::copy_both(one, other);
+    return detail::copy_both_by(one, other, {});
+}
+template <byte_stream A, byte_stream B, class Rep, class Period>
+both_ways copy_both_for(A& a, B& b, std::chrono::duration<Rep, Period> length) {
+    any_stream one(std::ref(a));
+    any_stream other(std::ref(b));
+    return detail::copy_both_by(one, other, detail::limit::within(length));
+}
+template <byte_stream A, byte_stream B, class Clock, class Duration>
+both_ways copy_both_until(A& a, B& b, std::chrono::time_point<Clock, Duration> when) {
+    any_stream one(std::ref(a));
+    any_stream other(std::ref(b));
+    return detail::copy_both_by(one, other, detail::limit::until(when));
 }
 
 }  // namespace copse::io

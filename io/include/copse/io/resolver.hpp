@@ -77,7 +77,16 @@ public:
     /// The name of an address (getnameinfo). Never kept.
     /// Parks:   until the system has answered.
     /// Throws:  std::system_error of name_category() if it has none.
-    std::string name_of(const endpoint& address);
+    std::string name_of(const endpoint& address) { return name_of_by(address, {}); }
+    /// Throws:  also timed_out.
+    template <class Rep, class Period>
+    std::string name_of_for(const endpoint& address, std::chrono::duration<Rep, Period> length) {
+        return name_of_by(address, detail::limit::within(length));
+    }
+    template <class Clock, class Duration>
+    std::string name_of_until(const endpoint& address, std::chrono::time_point<Clock, Duration> when) {
+        return name_of_by(address, detail::limit::until(when));
+    }
 
     /// Answers that are kept are forgotten.
     void forget();
@@ -93,6 +102,7 @@ private:
     class desk;
 
     std::vector<endpoint> resolve_by(std::string_view host, std::uint16_t port, int family, detail::limit within);
+    std::string name_of_by(const endpoint& address, detail::limit within);
     std::shared_ptr<desk> here() const;
 
     const resolver_options with_;
