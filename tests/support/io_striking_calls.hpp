@@ -2,6 +2,7 @@
 
 /// The kernel, but that the n-th of its calls fails, with an error that it may have. Include in unit tests only: it sees io/src.
 
+#include "io_system_calls.hpp"
 #include "system_calls.hpp"
 
 #include <sys/socket.h>
@@ -131,7 +132,7 @@ public:
     }
     striking_calls(const striking_calls&) = delete;
     striking_calls& operator=(const striking_calls&) = delete;
-    ~striking_calls() { copse::io::detail::sys = copse::io::detail::real_system_calls; }
+    ~striking_calls() { put_back_system_calls(); }
 };
 
 }  // namespace copse_test

@@ -3,6 +3,7 @@
 #include "exceptions.hpp"
 #include "io_leak_check.hpp"
 #include "name_lookup.hpp"
+#include "io_system_calls.hpp"
 #include "system_calls.hpp"
 
 #include <copse/virtual_time.hpp>
@@ -20,7 +21,6 @@
 using namespace std::chrono_literals;
 using namespace copse_test;
 namespace io = copse::io;
-using io::detail::real_system_calls;
 using io::detail::sys;
 
 namespace {
@@ -45,7 +45,7 @@ protected:
         black_hole = refusing = AF_UNSPEC;
         all_refuse = false;
     }
-    ~IoConnect() override { sys = real_system_calls; }
+    ~IoConnect() override { put_back_system_calls(); }
 
     void watch(copse::virtual_time& time) {
         clock_of_test = &time;

@@ -1,6 +1,7 @@
 // What the kernel shows rarely, put in its mouth, for the calls that move messages. NT01, NT06.
 
 #include "io_leak_check.hpp"
+#include "io_system_calls.hpp"
 #include "system_calls.hpp"
 
 #include <copse/virtual_time.hpp>
@@ -30,7 +31,7 @@ int refused_with(int error) {
 
 class IoDatagramInjection : public io_leak_check {
 protected:
-    ~IoDatagramInjection() override { sys = real_system_calls; }
+    ~IoDatagramInjection() override { put_back_system_calls(); }
     std::array<std::byte, 4096> buffer{};
 };
 
@@ -141,7 +142,7 @@ TEST_F(IoDatagramInjection, OneAtATimeIsOneCallEach) {
         server.send_to_for("x", server.local_endpoint(), 1h);
     }
     EXPECT_EQ(calls, 100);
-    sys = real_system_calls;
+    put_back_system_calls();
 }
 
 TEST_F(IoDatagramInjection, ManyAreOneCall) {

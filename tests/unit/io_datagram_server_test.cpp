@@ -3,6 +3,7 @@
 #include "at_end.hpp"
 #include "exceptions.hpp"
 #include "io_leak_check.hpp"
+#include "io_system_calls.hpp"
 #include "system_calls.hpp"
 
 #include <copse/virtual_time.hpp>
@@ -23,14 +24,13 @@
 using namespace std::chrono_literals;
 using namespace copse_test;
 namespace io = copse::io;
-using io::detail::real_system_calls;
 using io::detail::sys;
 
 namespace {
 
 class IoDatagramServer : public io_leak_check {
 protected:
-    ~IoDatagramServer() override { sys = real_system_calls; }
+    ~IoDatagramServer() override { put_back_system_calls(); }
 
     static std::string ask(io::socket& client, std::string_view question) {
         client.send(question);

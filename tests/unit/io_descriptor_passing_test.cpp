@@ -1,6 +1,7 @@
 // Descriptors over Unix sockets, and who is at the other end. NT19.
 
 #include "io_leak_check.hpp"
+#include "io_system_calls.hpp"
 #include "system_calls.hpp"
 #include "worker.hpp"
 
@@ -19,7 +20,6 @@
 using namespace std::chrono_literals;
 using namespace copse_test;
 namespace io = copse::io;
-using io::detail::real_system_calls;
 using io::detail::sys;
 
 static_assert(std::is_nothrow_move_constructible_v<io::descriptor> && !std::is_copy_constructible_v<io::descriptor>);
@@ -28,7 +28,7 @@ namespace {
 
 class IoDescriptorPassing : public io_leak_check {
 protected:
-    ~IoDescriptorPassing() override { sys = real_system_calls; }
+    ~IoDescriptorPassing() override { put_back_system_calls(); }
     std::array<std::byte, 4096> buffer{};
 
     static bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }

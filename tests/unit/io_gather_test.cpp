@@ -1,6 +1,7 @@
 // Several buffers with one call. NT01, NT21.
 
 #include "io_leak_check.hpp"
+#include "io_system_calls.hpp"
 #include "system_calls.hpp"
 
 #include <copse/virtual_time.hpp>
@@ -15,14 +16,13 @@
 using namespace std::chrono_literals;
 using namespace copse_test;
 namespace io = copse::io;
-using io::detail::real_system_calls;
 using io::detail::sys;
 
 namespace {
 
 class IoGather : public io_leak_check {
 protected:
-    ~IoGather() override { sys = real_system_calls; }
+    ~IoGather() override { put_back_system_calls(); }
     std::array<std::byte, 4096> buffer{};
 };
 
@@ -181,7 +181,7 @@ TEST_F(IoGather, Fault_NT01_StreamsAreEqualWhateverTheCallsSay) {
         while (const std::size_t n = right.recv({buffer})) got.append(reinterpret_cast<const char*>(buffer.data()), n);
         EXPECT_TRUE(got == text) << "seed " << seed;
         writer.get();
-        sys = real_system_calls;
+        put_back_system_calls();
     }
 }
 

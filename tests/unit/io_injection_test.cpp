@@ -2,6 +2,7 @@
 
 #include "exceptions.hpp"
 #include "io_leak_check.hpp"
+#include "io_system_calls.hpp"
 #include "system_calls.hpp"
 
 #include <copse/virtual_time.hpp>
@@ -18,7 +19,6 @@
 using namespace std::chrono_literals;
 using namespace copse_test;
 namespace io = copse::io;
-using io::detail::real_system_calls;
 using io::detail::sys;
 
 namespace {
@@ -26,7 +26,7 @@ namespace {
 /// The kernel's table is back when the test ends.
 class IoInjection : public io_leak_check {
 protected:
-    ~IoInjection() override { sys = real_system_calls; }
+    ~IoInjection() override { put_back_system_calls(); }
     std::array<std::byte, 4096> buffer{};
 };
 
@@ -132,7 +132,7 @@ INSTANTIATE_TEST_SUITE_P(Seeds, IoInjectionSeeds, testing::Range(1U, 33U));
 // What the kernel itself may do at any time needs no warning.
 TEST_F(IoInjection, Fault_NT01_InterruptionsAreNotSeen) {
     for (unsigned seed = 1; seed <= 16; ++seed) {
-        sys = real_system_calls;
+        put_back_system_calls();
         dice.seed(seed);
         sys.recv = [](int fd, void* into, std::size_t size, int flags) {
             return strike() ? interrupted() : ::recv(fd, into, size, flags);

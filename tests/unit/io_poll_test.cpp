@@ -4,6 +4,7 @@
 #include "exceptions.hpp"
 #include "io_foreign_pipe.hpp"
 #include "io_leak_check.hpp"
+#include "io_system_calls.hpp"
 #include "system_calls.hpp"
 
 #include <copse/virtual_time.hpp>
@@ -23,14 +24,13 @@
 using namespace std::chrono_literals;
 using namespace copse_test;
 namespace io = copse::io;
-using io::detail::real_system_calls;
 using io::detail::sys;
 
 namespace {
 
 class IoPoll : public io_leak_check {
 protected:
-    ~IoPoll() override { sys = real_system_calls; }
+    ~IoPoll() override { put_back_system_calls(); }
 };
 
 std::size_t watching() { return copse::hub::current().stats().watching; }
@@ -427,7 +427,7 @@ TEST_F(IoPoll, Fault_FD10_EpollWithoutMemoryIsAnErrorAndNoMore) {
     };
     EXPECT_EQ(error_of([&] { io::poll(both); }), std::errc::no_space_on_device);
     EXPECT_EQ(watching(), 0U);
-    sys = real_system_calls;
+    put_back_system_calls();
     two.put();
     EXPECT_EQ(io::poll(both), 1U);
 }
@@ -449,7 +449,7 @@ TEST_F(IoPoll, Fault_FD02_ClosedByAnotherThreadWhileItBegins) {
     EXPECT_EQ(io::poll(twice), 2U);
     EXPECT_GE(calls, 3);
     EXPECT_EQ(twice[0].revents, POLLNVAL);
-    sys = real_system_calls;
+    put_back_system_calls();
     const auto before = time.elapsed();
     copse::sleep(1h);
     EXPECT_EQ(time.elapsed() - before, 1h);

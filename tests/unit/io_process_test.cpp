@@ -3,6 +3,7 @@
 #include "at_end.hpp"
 #include "exceptions.hpp"
 #include "io_leak_check.hpp"
+#include "io_system_calls.hpp"
 #include "system_calls.hpp"
 
 #include <fcntl.h>
@@ -35,7 +36,7 @@ protected:
         EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1) << "a child was left behind";
         EXPECT_EQ(errno, ECHILD);
     }
-    ~IoProcess() override { io::detail::sys = io::detail::real_system_calls; }
+    ~IoProcess() override { put_back_system_calls(); }
 };
 
 io::process sleeper() { return io::process({"sleep", "600"}); }

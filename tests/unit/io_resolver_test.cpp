@@ -1,6 +1,7 @@
 // Names to addresses: who waits, who asks, what is kept. The system's resolver is a stand-in, but in one test.
 
 #include "io_leak_check.hpp"
+#include "io_system_calls.hpp"
 #include "sanitizer.hpp"
 #include "system_calls.hpp"
 
@@ -28,7 +29,6 @@
 namespace io = copse::io;
 using io::endpoint;
 using io::resolver;
-using io::detail::real_system_calls;
 using io::detail::sys;
 using namespace std::chrono_literals;
 
@@ -92,7 +92,7 @@ protected:
         sys.getaddrinfo = look_up;
         sys.freeaddrinfo = let_go;
     }
-    ~IoResolver() override { sys = real_system_calls; }
+    ~IoResolver() override { copse_test::put_back_system_calls(); }
 
     // Until the stand-in has been asked so often.
     void await_asked(int times) {
@@ -304,7 +304,7 @@ TEST_F(IoResolver, ConnectAsksTheCommonOne) {
 
 // What /etc/hosts says of this machine's own name, or a failure: the same either way.
 TEST_F(IoResolver, Fault_DN04_SaysWhatTheSystemSays) {
-    sys = real_system_calls;
+    copse_test::put_back_system_calls();
     char name[256];
     ASSERT_EQ(::gethostname(name, sizeof name), 0);
     addrinfo wanted{};

@@ -2,6 +2,7 @@
 
 #include "exceptions.hpp"
 #include "io_leak_check.hpp"
+#include "io_system_calls.hpp"
 #include "system_calls.hpp"
 
 #include <copse/virtual_time.hpp>
@@ -20,7 +21,6 @@
 using namespace std::chrono_literals;
 using namespace copse_test;
 namespace io = copse::io;
-using io::detail::real_system_calls;
 using io::detail::sys;
 
 namespace {
@@ -39,7 +39,7 @@ private:
 
 class IoSendFile : public io_leak_check {
 protected:
-    ~IoSendFile() override { sys = real_system_calls; }
+    ~IoSendFile() override { put_back_system_calls(); }
 
     /// Sends it all over a stream and gives what arrived.
     static std::string sent_through(int fd, std::uint64_t offset, std::uint64_t count, std::uint64_t expected) {
@@ -119,7 +119,7 @@ TEST_F(IoSendFile, WhatTheKernelCannotMoveIsRead) {
         EXPECT_TRUE(sent_through(f.fd(), 0, io::socket::whole_file, content.size()) == content);
         EXPECT_TRUE(sent_through(f.fd(), 17, 50'000, 50'000) == content.substr(17, 50'000));
     }
-    sys = real_system_calls;
+    put_back_system_calls();
     const io::descriptor proc(::open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC));
     std::string begin(6, '\0');
     ASSERT_EQ(::pread(proc.get(), begin.data(), begin.size(), 0), 6);
@@ -242,7 +242,7 @@ TEST_F(IoSendFile, Fault_NT01_StreamsAreEqualWhateverTheCallsSay) {
                 return ::send(fd, from, 1 + dice() % size, flags);
             };
             EXPECT_TRUE(sent_through(f.fd(), 0, io::socket::whole_file, content.size()) == content) << seed << moved;
-            sys = real_system_calls;
+            put_back_system_calls();
         }
     }
 }
