@@ -7,13 +7,23 @@
 #include <copse/io/http/server.hpp>
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string>
+#include <thread>
 
 using namespace std::chrono_literals;
 using namespace copse_test;
@@ -114,6 +124,16 @@ TEST_F(HttpFiles, WhatTheClientHasIsNotSentAgain) {
     EXPECT_EQ(body_of(ask("/a.txt", "GET", "If-None-Match: " + tag + "\r\n")), "changed");
 }
 
+TEST_F(HttpFiles, WhatHasNotChangedIsNotSentAgain) {
+    const std::string date = field_of(ask("/a.txt"), "Last-Modified");
+    const std::string again = ask("/a.txt", "GET", "If-Modified-Since: " + date + "\r\n");
+    EXPECT_EQ(status_of(again), 304);
+    EXPECT_EQ(body_of(again), "");
+    EXPECT_EQ(status_of(ask("/a.txt", "GET", "If-Modified-Since: Thu, 01 Jan 1970 00:00:00 GMT\r\n")), 200);
+    EXPECT_EQ(status_of(ask("/a.txt", "GET", "If-None-Match: \"x\"\r\nIf-Modified-Since: " + date + "\r\n")), 200)
+        << "the tag counts (RFC 9110, 13.1.3)";
+}
+
 // HT12.
 TEST_F(HttpFiles, Fault_HT12_NothingOutsideIsServed) {
     for (const char* target : {"/../secret.txt",
@@ -196,6 +216,62 @@ TEST_F(HttpFiles, FilesMayBePartsOfAnAnswer) {
     c.send_all("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     EXPECT_EQ(body_of(recv_to_end(c)), "1\r\n<\r\n5\r\nsmall\r\n1\r\n>\r\n0\r\n\r\n");
     EXPECT_TRUE(other->stop_for(1s));
+}
+
+/// Forbids openat2 to this thread, as the filters of containers do: `error` is what it gets.
+void forbid_openat2(int error) {
+    std::array<sock_filter, 4> filter = {{
+        {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
+        {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, SYS_openat2},
+        {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(error)},
+        {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
+    }};
+    const sock_fprog program{.len = filter.size(), .filter = filter.data()};
+    ASSERT_EQ(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    ASSERT_EQ(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+TEST_F(HttpFiles, Fault_HT12_WhereNamesCannotBeKeptBeneathNothingBegins) {
+    for (const int error : {EPERM, ENOSYS}) {
+        std::string told;
+        std::thread([&] {
+            forbid_openat2(error);
+            told = text_of([&] { http::files((base_ / "www").string()); });
+        }).join();
+        EXPECT_NE(told.find("openat2: " + std::generic_category().message(error)), std::string::npos) << told;
+    }
+}
+
+// It may be there: 404 would be believed, and kept. Of this thread alone, so that the sanitizers have what they need.
+TEST_F(HttpFiles, Fault_FD09_WithoutADescriptorAFileIsNotMissing) {
+    std::string answer;
+    std::size_t failures = 0;
+    std::thread([&] {
+        forbid_openat2(EMFILE);
+        const error_recorder told;
+        http::server starved("127.0.0.1:0", [&](http::exchange& x) { pages_->serve(x); });
+        starved.start();
+        io::socket c = io::connect(starved.local_endpoint());
+        c.send_all("GET /a.txt HTTP/1.1\r\nHost: x\r\n\r\n");
+        answer = recv_to_end(c);
+        c.close();
+        EXPECT_TRUE(starved.stop_for(10s));
+        failures = told.count();
+    }).join();
+    EXPECT_EQ(status_of(answer), 500);
+    EXPECT_EQ(failures, 1U);
+}
+
+// The kernel says EAGAIN until the holder gives it up, for up to 45 s: nobody waits for that with the thread in hand.
+TEST_F(HttpFiles, ALeaseStopsNobody) {
+    error_recorder told;
+    const io::descriptor held(::open((base_ / "www/a.txt").c_str(), O_RDWR | O_CLOEXEC));
+    ASSERT_EQ(::fcntl(held.get(), F_SETSIG, SIGURG), 0);
+    if (::fcntl(held.get(), F_SETLEASE, F_WRLCK) != 0) GTEST_SKIP() << "no leases in this file system";
+    EXPECT_EQ(status_of(ask("/a.txt")), 500);
+    ASSERT_EQ(::fcntl(held.get(), F_SETLEASE, F_UNLCK), 0);
+    EXPECT_EQ(status_of(ask("/a.txt")), 200);
+    EXPECT_EQ(told.count(), 1U);
 }
 
 TEST_F(HttpFiles, TheFolderMustBeOne) {

@@ -35,6 +35,9 @@ namespace {
 /// A file up to this size leaves with its head in one write.
 constexpr std::uint64_t small = 64 * 1024;
 
+/// To open a file while others rename.
+constexpr int most_tries = 64;
+
 int hex_digit(char c) noexcept {
     if (detail::is_digit(c)) return c - '0';
     const char l = detail::lower(c);
@@ -123,6 +126,19 @@ response head_of(const struct stat& about, std::string_view name) {
     return head;
 }
 
+/// "Not there", as far as a client is concerned. The rest (no descriptor, no memory, a broken disk) passes or is ours to mend.
+bool is_absence(int error) noexcept {
+    static constexpr std::array<int, 10> all = {ENOENT, ENOTDIR, EACCES, EPERM,  ELOOP,
+                                                EXDEV,  ENXIO,   ENODEV, EINVAL, ENAMETOOLONG};
+    return std::find(all.begin(), all.end(), error) != all.end();
+}
+
+/// By the very words: who sends another time has it from somebody else.
+bool is_unchanged(const fields& asked, const fields& head) noexcept {
+    if (const auto tags = asked.find("if-none-match")) return names_tag(*tags, head.get("etag"));
+    return asked.get("if-modified-since") == head.get("last-modified");
+}
+
 /// Up to `size` bytes: fewer if it was cut meanwhile.
 std::string contents(int file, std::size_t size) {
     std::string all(size, '\0');
@@ -142,22 +158,28 @@ std::string contents(int file, std::size_t size) {
 
 files::files(const std::string& folder) : folder_(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)) {
     if (!folder_) throw std::system_error(errno, std::generic_category(), "http::files(\"" + folder + "\")");
-    if (!open(".") && errno == ENOSYS) throw std::system_error(ENOSYS, std::generic_category(), "http::files: openat2");
+    // Better now than a 404 for everything. A folder that may not be listed is none of the reasons.
+    if (!open(".") && errno != EACCES)
+        throw std::system_error(errno, std::generic_category(), "http::files(\"" + folder + "\"): openat2");
 }
 
 descriptor files::open(const std::string& name) const {
     open_how how{};
     how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;  // a FIFO must not stop the thread
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-    for (;;) {
+    for (int tries = 1;; ++tries) {
         const long fd = ::syscall(SYS_openat2, folder_.get(), name.c_str(), &how, sizeof how);
-        // EAGAIN: somebody renames beneath it, and the kernel could not be sure.
-        if (fd >= 0 || (errno != EINTR && errno != EAGAIN)) return descriptor(static_cast<int>(fd));
+        // EAGAIN: somebody renames beneath it, and the kernel could not be sure; or a process holds a lease on the file,
+        // which lasts longer than anybody here shall wait.
+        const bool again = errno == EINTR || (errno == EAGAIN && tries < most_tries);
+        if (fd >= 0 || !again) return descriptor(static_cast<int>(fd));
     }
 }
 
 files::found files::look_up(const std::string& name) const {
     found f{.file = open(name)};
+    if (!f.file && !is_absence(errno))
+        throw std::system_error(errno, std::generic_category(), "opening a file to be served");
     if (!f.file || ::fstat(f.file.get(), &f.about) != 0) return {};
     f.is_folder = S_ISDIR(f.about.st_mode);
     return f.is_folder || S_ISREG(f.about.st_mode) ? std::move(f) : found{};
@@ -179,7 +201,7 @@ void files::serve(exchange& x, std::string_view path) const {
     if (!f.file) return x.respond(text("there is no such file\n", 404));
 
     response head = head_of(f.about, name);
-    if (names_tag(x.request().headers.get("if-none-match"), head.headers.get("etag"))) {
+    if (is_unchanged(x.request().headers, head.headers)) {
         head.status = 304;
         return x.respond(head);
     }
