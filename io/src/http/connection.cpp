@@ -217,7 +217,7 @@ void connection::recover(const outcome& o) {
         server_core::tell(o.error);
     }
     if (!o.over || given_away_) return;
-    const bool answerable = o.status != 0 && !turn_->answer.has_begun();
+    const bool answerable = o.status != 0 && turn_->answer.is_unsent();
     turn_->answer.close_after();
     if (!answerable) return turn_->answer.give_up();
     try {
@@ -247,6 +247,7 @@ void connection::log(const http::request* asked, std::chrono::nanoseconds took) 
                       .took = took});
 }
 
+    turn_->answer.take_back();
 bool connection::goes_on() {
     if (given_away_) return false;
     if (turn_->answer.keeps_alive() && turn_->body.drop()) return true;

@@ -58,7 +58,7 @@ own_frame frame_of(const fields& headers) {
         if (kind == known::other) continue;
         found.has_date |= kind == known::date;
         found.any |= kind != known::date;
-        if (kind == known::length && all_are<is_digit>(f.value)) found.length = f.value;
+        if (kind == known::length && !f.value.empty() && all_are<is_digit>(f.value)) found.length = f.value;
         if (kind == known::connection) found.close |= headers.has_word("connection", "close");
     }
     return found;
@@ -73,11 +73,15 @@ void reply::begin_refusal(wire& to) { begin_any(to, nullptr, false); }
 void reply::begin_any(wire& to, const request* asked, bool keep_alive) noexcept {
     wire_ = &to;
     asked_ = asked;
+    keep_alive_ = keep_alive;
+    take_back();
+}
+
+void reply::take_back() noexcept {
     head_.clear();
     stage_ = stage::none;
     frame_ = frame::none;
-    keep_alive_ = keep_alive;
-    bodyless_ = false;
+    head_sent_ = bodyless_ = false;
     status_ = 0;
     left_ = written_ = 0;
 }
@@ -142,6 +146,7 @@ void reply::end_head() {
 
 void reply::respond(const response& r, limit within) {
     check_new(r);
+    take_back();  // what an attempt has left that ran out of memory
     write_start_line(r);
     write_fields(r, r.body.size());
     end_head();
@@ -154,6 +159,7 @@ void reply::start(const response& head, std::optional<std::uint64_t> length) {
     check_new(head);
     if (length && head.body.size() > *length)
         throw std::logic_error("http::exchange: the body is longer than announced");
+    take_back();
     write_start_line(head);
     const bool chunks = asked_->version == version::http_1_1;
     frame_ = length ? frame::length : bodyless_ ? frame::none : chunks ? frame::chunked : frame::until_close;
@@ -174,15 +180,17 @@ void reply::write(std::string_view piece, limit within) {
     send(piece, "\r\n", within);
 }
 
+void reply::check_room(std::uint64_t bytes) const {
+    if (stage_ != stage::streaming) throw std::logic_error("http::exchange: write without start, or after finish");
+    if (frame_ == frame::length && bytes > left_)
+        throw std::logic_error("http::exchange: more is written than the announced length, of which " +
+                               std::to_string(left_) + " bytes are left");
+}
+
 // Before they are: nothing of what is too much is sent.
 void reply::count_written(std::uint64_t bytes) {
-    if (stage_ != stage::streaming) throw std::logic_error("http::exchange: write without start, or after finish");
-    if (frame_ == frame::length) {
-        if (bytes > left_)
-            throw std::logic_error("http::exchange: more is written than the announced length, of which " +
-                                   std::to_string(left_) + " bytes are left");
-        left_ -= bytes;
-    }
+    check_room(bytes);
+    if (frame_ == frame::length) left_ -= bytes;
     if (!bodyless_) written_ += bytes;
 }
 
@@ -199,6 +207,7 @@ void reply::write_file(int file, std::uint64_t offset, std::uint64_t count) {
 
 void reply::copy_file(int file, std::uint64_t offset, std::uint64_t count) {
     if (bodyless_) return count_written(count);
+    check_room(count);  // for all of it, before the first piece leaves
     pooled_buffer piece = pooled_buffer::take();
     while (count != 0) {
         const std::size_t wanted = static_cast<std::size_t>(std::min<std::uint64_t>(count, piece.size()));
@@ -224,8 +233,7 @@ void reply::finish(const fields& trailers) {
     if (stage_ == stage::done) return;
     if (stage_ != stage::streaming) throw std::logic_error("http::exchange: finish without start");
     if (frame_ == frame::length && left_ != 0 && !bodyless_) {
-        flush();
-        stage_ = stage::broken;
+        if (head_sent_) stage_ = stage::broken;  // else another answer can be given
         throw std::logic_error("http::exchange: " + std::to_string(left_) + " bytes less than announced were written");
     }
     if (frame_ == frame::chunked) {
@@ -254,6 +262,7 @@ void reply::switch_protocols(const fields& headers) {
 void reply::send(std::string_view body, std::string_view tail, limit within) {
     const patience p{.pause = with_.write_pause, .whole = within};
     const stage before = std::exchange(stage_, stage::broken);  // unless it succeeds
+    head_sent_ = true;
     if (body.size() <= small) {
         head_.append(body).append(tail);
         wire_->send_all(head_, p);

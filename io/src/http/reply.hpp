@@ -39,7 +39,12 @@ public:
     /// It stays as it is: cut off, if it was begun.
     void give_up() noexcept { stage_ = stage_ == stage::done ? stage::done : stage::broken; }
 
+    /// What was begun and not sent is as if it had not been.
+    void take_back() noexcept;
+
     bool has_begun() const noexcept { return stage_ != stage::none; }
+    /// Nothing of it can have reached the client: another may be given in its place.
+    bool is_unsent() const noexcept { return stage_ == stage::none || (stage_ == stage::streaming && !head_sent_); }
     /// Some of it has been sent.
     bool is_on_its_way() const noexcept { return has_begun() && head_.empty(); }
     bool is_whole() const noexcept { return stage_ == stage::done; }
@@ -62,6 +67,7 @@ private:
     void write_start_line(const response& r);
     void write_fields(const response& r, std::optional<std::uint64_t> length);
     void end_head();
+    void check_room(std::uint64_t bytes) const;
     void count_written(std::uint64_t bytes);
     void copy_file(int file, std::uint64_t offset, std::uint64_t count);
     void send(std::string_view body, std::string_view tail, limit within);
@@ -72,6 +78,7 @@ private:
     std::string head_;                // not sent yet; its memory is used again
     stage stage_ = stage::none;
     frame frame_ = frame::none;
+    bool head_sent_ = false;  // or some of it
     bool keep_alive_ = false;
     bool bodyless_ = false;
     int status_ = 0;
