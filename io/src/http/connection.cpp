@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <copse/io/error.hpp>
+#include <copse/io/tls_error.hpp>
 #include <copse/timeout.hpp>
 
 #include "http/ahead_stream.hpp"
@@ -14,9 +15,18 @@ namespace copse::io::http::detail {
 
 namespace {
 
+/// What it sends is no TLS any more.
+bool speaks_no_tls([[maybe_unused]] const std::system_error& e) noexcept {
+#ifdef COPSE_HAS_TLS
+    return dynamic_cast<const tls_error*>(&e) != nullptr;
+#else
+    return false;
+#endif
+}
+
 /// The peer left, or takes too long: everyday life, nobody to answer.
 bool is_gone(const std::system_error& e) noexcept {
-    return e.code() == std::errc::connection_reset || e.code() == std::errc::broken_pipe ||
+    return speaks_no_tls(e) || e.code() == std::errc::connection_reset || e.code() == std::errc::broken_pipe ||
            e.code() == std::errc::timed_out || e.code() == std::errc::connection_aborted;
 }
 
