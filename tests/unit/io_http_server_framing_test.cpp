@@ -375,8 +375,6 @@ TEST_F(HttpServer, HandlersMayRaiseTheLimitOfABody) {
 // HT09.
 TEST_F(HttpServer, Fault_HT09_OtherLanguagesAreRefused) {
     serve();
-    EXPECT_EQ(refused_with("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n"),
-              505);
     EXPECT_EQ(refused_with("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 505);
     EXPECT_EQ(refused_with("GET / HTTP/1.2\r\nHost: x\r\n\r\n"), 505);
     EXPECT_EQ(refused_with("GET / HTTP/0.9\r\nHost: x\r\n\r\n"), 505);

@@ -1,8 +1,17 @@
 #include <copse/io/http/server.hpp>
 
+#include <system_error>
+
 #include "http/connection.hpp"
 
 namespace copse::io::http {
+
+std::size_t body_reader::read_by(std::span<std::byte> into, detail::limit within) {
+    if (of_ == nullptr)
+        throw std::system_error(std::make_error_code(std::errc::bad_file_descriptor),
+                                "http::body_reader: it is closed");
+    return of_->read_by(into, within);
+}
 
 const http::request& exchange::request() const noexcept { return connection_.request(); }
 

@@ -42,7 +42,7 @@ void framing::note(std::string_view name, std::string_view value) {
         expects_continue_ = true;
         break;
     case 7:
-        if (same_word(name, "upgrade")) note_upgrade(value);
+        if (same_word(name, "upgrade")) upgrade_ = true;
         break;
     case 10:
         if (same_word(name, "connection")) note_connection(value);
@@ -87,13 +87,7 @@ void framing::note_connection(std::string_view value) {
     });
 }
 
-void framing::note_upgrade(std::string_view value) {
-    upgrade_ = true;
-    for_each_word(value, [this](std::string_view word) { h2c_ = h2c_ || same_word(word, "h2c"); });
-}
-
 void framing::conclude_request(std::string_view method, std::string_view target, version v) {
-    if (h2c_) throw error(errc::version_not_supported, "h2c");
     if (chunked_ && v == version::http_1_0) throw error(errc::bad_framing, "Transfer-Encoding in HTTP/1.0");
     if (v == version::http_1_0) expects_continue_ = false;  // it would not understand the answer
     if (!host_ && v == version::http_1_1) throw error(errc::bad_host);

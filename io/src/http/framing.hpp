@@ -17,7 +17,7 @@ public:
     void note(std::string_view name, std::string_view value);
 
     /// All have been noted.
-    /// Throws:  error: bad_host, bad_framing, bad_start_line for a target of the wrong form, version_not_supported for h2c.
+    /// Throws:  error: bad_host, bad_framing, bad_start_line for a target of the wrong form.
     void conclude_request(std::string_view method, std::string_view target, version v);
     /// For a response only the fields of the body matter.
     void conclude_response(version v) const;
@@ -37,7 +37,6 @@ private:
     void note_coding(std::string_view value);
     void note_host(std::string_view value);
     void note_connection(std::string_view value);
-    void note_upgrade(std::string_view value);
     void check_target(std::string_view method, std::string_view target) const;
 
     std::optional<std::uint64_t> length_;
@@ -48,7 +47,6 @@ private:
     bool expects_continue_ = false;
     bool upgrade_ = false;
     bool connection_upgrade_ = false;
-    bool h2c_ = false;
 };
 
 /// Whether a trailer of this name must not be believed: it belongs into the head, where it would have been acted on.

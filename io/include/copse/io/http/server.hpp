@@ -105,6 +105,35 @@ public:
     ~handler_failure() override;
 };
 
+class exchange;
+
+/// The body of a request for what reads any io::readable: `io::copy(x.body(), file)`, `io::line_reader(x.body())`.
+///
+/// It refers to the exchange and is good as long as that. Closing it leaves the connection as it is.
+class body_reader {
+public:
+    explicit body_reader(exchange& of) noexcept : of_(&of) {}
+
+    /// As exchange::read_body_some.
+    /// Throws:  also std::system_error(EBADF) after close().
+    std::size_t read(std::span<std::byte> into) { return read_by(into, {}); }
+    template <class Rep, class Period>
+    std::size_t read_for(std::span<std::byte> into, std::chrono::duration<Rep, Period> length) {
+        return read_by(into, detail::limit::within(length));
+    }
+    template <class Clock, class Duration>
+    std::size_t read_until(std::span<std::byte> into, std::chrono::time_point<Clock, Duration> when) {
+        return read_by(into, detail::limit::until(when));
+    }
+    void close() noexcept { of_ = nullptr; }
+    bool is_open() const noexcept { return of_ != nullptr; }
+
+private:
+    std::size_t read_by(std::span<std::byte> into, detail::limit within);
+
+    exchange* of_;  // null: closed
+};
+
 /// A request and its answer, as a handler sees them. Lives as long as the handler runs, and is used by its fiber alone.
 ///
 ///     void upload(copse::io::http::exchange& x) {
@@ -168,6 +197,8 @@ public:
     const std::string& read_body_until(std::chrono::time_point<Clock, Duration> when) {
         return read_all_by(detail::limit::until(when));
     }
+    /// The same body as a stream that can be read.
+    body_reader body() noexcept { return body_reader(*this); }
     /// Those that followed the chunks, once the body is read to its end. What would change the meaning of the message
     /// (Content-Length, Transfer-Encoding, Host, Authorization …) is left out.
     const fields& trailers() const noexcept;
@@ -235,6 +266,7 @@ public:
 
 private:
     friend class detail::connection;
+    friend class body_reader;
     explicit exchange(detail::connection& of) noexcept : connection_(of) {}
     ~exchange() = default;
 
@@ -290,7 +322,10 @@ handler handler_of(F f) {
 ///   connection, such as that the client is gone, are everyday life; those of a handler's own upstream, and reads over its
 ///   own limits, are failures.
 /// - What is no HTTP, or leaves in doubt where a request ends, is answered (400, 413, 414, 417, 431, 501, 505) and the
-///   connection is closed: nothing that follows is taken for a request. `Upgrade: h2c` is refused with 505.
+///   connection is closed: nothing that follows is taken for a request. HTTP/2 is 505 if it just begins; an offer of it
+///   (`Upgrade: h2c`), as any Upgrade that the handler does not take, is passed over.
+/// - After `exchange::upgrade` what the client breaks, with resets and WebSocket's own errors, is everyday life still; all
+///   else that is thrown, such as a time that the handler has set itself, is a failure.
 /// - A killed handler's connection is closed without an answer.
 ///
 /// | state   | entered by                         |
