@@ -63,6 +63,7 @@ connection::connection(server_core& core, socket s, const endpoint& peer)
       in_(with_.limits.header_block + 1) {}  // so that one that is too long is seen to be
 
 void connection::serve() {
+      era_(core.era()),
     if (with_.secure && !shake_hands()) return;
     while (serve_one()) {}
 }
@@ -118,7 +119,7 @@ bool connection::read_head() {
 
 // Parks until there is a byte of a request. Returns: false if none will come.
 bool connection::await_request() {
-    if (core_.is_draining()) return false;
+    if (is_draining()) return false;
     if (!in_.empty()) return true;
     const server_core::idle_mark idle(core_, idle_);
     return receive({.pause = served_ == 0 ? with_.first_byte : with_.keep_alive});
@@ -273,7 +274,7 @@ bool connection::may_send_more() const {
 
 reply& connection::answer() noexcept {
     // What the client has not sent and we shall not ask for, or is too much to be read for nothing, ends the connection.
-    if (!turn_->answer.has_begun() && (core_.is_draining() || !turn_->body.is_droppable())) turn_->answer.close_after();
+    if (!turn_->answer.has_begun() && (is_draining() || !turn_->body.is_droppable())) turn_->answer.close_after();
     return turn_->answer;
 }
 

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -66,6 +67,8 @@ private:
     outcome failure(int status, const char* whose = "") const;
     bool is_of_client(const std::system_error& e) const noexcept;
     void conclude(exchange& x);
+    bool is_of_given(const std::system_error& e) const noexcept;
+    bool is_draining() const noexcept { return core_.is_draining(era_); }
     void recover(const outcome& o);
     void refuse(const error& e);
     void log(const http::request* asked, std::chrono::nanoseconds took);
@@ -75,6 +78,7 @@ private:
 
     server_core& core_;
     const server_options& with_;
+    const std::uint64_t era_;  // of the server: another has begun when it was restarted
     const endpoint& peer_;
     wire wire_;
     intake in_;

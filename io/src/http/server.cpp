@@ -41,6 +41,7 @@ void server_core::serve(socket& s, const endpoint& peer) {
 
 void server_core::drain() noexcept {
     draining_ = true;
+    ++era_;
     for (connection* c : idle_) c->wake();  // only makes their fibers ready
 }
 
@@ -61,17 +62,31 @@ server::server(socket listener, detail::handler h, const server_options& with, m
           stream_server_options{.name = with.name,
                                 .max_connections = with.max_connections,
                                 .max_per_address = with.max_per_address,
-                                .stack_size = with.stack_size})) {}
+                                .stack_size = with.stack_size,
+                                .listening = with.listening})) {}
 
-server::~server() { stop(); }
+server::~server() {
+    core_->end();
+    stop();
+}
 
 void server::start() { taker_->start(); }
 
 void server::serve_forever() { taker_->serve_forever(); }
 
 void server::stop() noexcept {
+    core_->note_stop();
     taker_->stop();
     core_->drain();
+}
+
+void server::restart() {
+    const auto core = core_;  // the server may end while this waits
+    const std::uint64_t stops = core->stops();
+    core->drain();
+    taker_->restart();
+    if (core->stops() == stops) return core->go_on();
+    if (!core->has_ended()) taker_->stop();  // who came later has the last word
 }
 
 bool server::stop_by(detail::limit within) {

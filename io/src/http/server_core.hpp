@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <list>
 
@@ -25,7 +26,18 @@ public:
 
     /// Ends the connections that are between requests; the others end with their answer.
     void drain() noexcept;
-    bool is_draining() const noexcept { return draining_; }
+    /// What comes after a `drain` is served again; what was there before ends nevertheless.
+    void go_on() noexcept { draining_ = false; }
+    /// Which time between two drains it is: connections belong to one.
+    std::uint64_t era() const noexcept { return era_; }
+    bool is_draining(std::uint64_t era) const noexcept { return draining_ || era != era_; }
+
+    /// How often the server was told to stop, and not to restart.
+    std::uint64_t stops() const noexcept { return stops_; }
+    void note_stop() noexcept { ++stops_; }
+    /// There is no server any more, only its fibers.
+    void end() noexcept { ended_ = true; }
+    bool has_ended() const noexcept { return ended_; }
 
     /// What a connection is listed with: made once.
     struct idle_place {
@@ -60,6 +72,9 @@ private:
     turn_pool turns_{options_};
     std::list<connection*> idle_;
     bool draining_ = false;
+    bool ended_ = false;
+    std::uint64_t era_ = 0;
+    std::uint64_t stops_ = 0;
 };
 
 }  // namespace copse::io::http::detail

@@ -332,7 +332,7 @@ handler handler_of(F f) {
 /// |---------|------------------------------------|
 /// | idle    | construction: bound, the kernel already completes connections |
 /// | serving | start, serve_forever               |
-/// | stopped | stop, stop_for, the destructor; for ever |
+/// | stopped | stop, stop_for, the destructor; until restart |
 ///
 /// Owner thread only. To use several, listen with `reuse_port` in each of them.
 class server {
@@ -360,6 +360,13 @@ public:
     /// Begins to take connections, in a fiber. Does nothing if it has begun.
     /// Throws:  std::system_error(EBADF) if it is stopped.
     void start();
+
+    /// Stops as `stop` does, listens at the same endpoint again, with `listening` of the options, and serves. Who is in
+    /// serve_forever leaves it. A stop that comes meanwhile is not undone.
+    /// Parks:   until the fiber that takes connections has ended.
+    /// Throws:  as listen(): it is stopped then, and may be restarted again.
+    /// After:   a kill: it is stopped.
+    void restart();
 
     /// Starts, and waits until the server is stopped.
     /// Parks:   until stopped.
