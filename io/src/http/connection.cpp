@@ -30,6 +30,12 @@ bool is_gone(const std::system_error& e) noexcept {
            e.code() == std::errc::timed_out || e.code() == std::errc::connection_aborted;
 }
 
+/// What a WebSocket tells of its peer. An HTTP client of the handler's own has other complaints as well.
+bool is_of_websocket(errc e) noexcept {
+    return e == errc::message_incomplete || e == errc::bad_frame || e == errc::bad_payload ||
+           e == errc::body_too_large || e == errc::too_slow;
+}
+
 std::string text_of_current_exception() {
     try {
         throw;
@@ -57,13 +63,13 @@ response refusal(int status) {
 
 connection::connection(server_core& core, socket s, const endpoint& peer)
     : core_(core),
+      era_(core.era()),
       with_(core.options()),
       peer_(peer),
       wire_(std::move(s)),
       in_(with_.limits.header_block + 1) {}  // so that one that is too long is seen to be
 
 void connection::serve() {
-      era_(core.era()),
     if (with_.secure && !shake_hands()) return;
     while (serve_one()) {}
 }
@@ -200,7 +206,17 @@ connection::outcome connection::failure(int status, const char* whose) const {
 // Not of a client or a file of the handler's own, whose errors look the same.
 bool connection::is_of_client(const std::system_error& e) const noexcept {
     const bool refused = e.code() == make_error_code(errc::upgrade_refused) && turn_->answer.is_whole();
-    return given_away_ || refused || turn_->body.has_failed() || turn_->answer.is_broken();
+    if (given_away_) return is_of_given(e);
+    return refused || turn_->body.has_failed() || turn_->answer.is_broken();
+}
+
+// Afterwards only the stream itself can tell: its errors know whose they are. A time that is over was the handler's own.
+bool connection::is_of_given(const std::system_error& e) const noexcept {
+    if (e.code().category() == http_category()) return is_of_websocket(static_cast<errc>(e.code().value()));
+    if (dynamic_cast<const timed_out*>(&e) != nullptr) return false;
+    if (const auto* known = dynamic_cast<const io::detail::has_origin*>(&e)) return known->where == given_;
+    // What is aborted in so many words is a request of the handler's own client; TLS that was cut only compares so.
+    return e.code() != std::make_error_code(std::errc::connection_aborted);
 }
 
 connection::outcome connection::call_in_time(exchange& x) {
@@ -231,6 +247,7 @@ void connection::recover(const outcome& o) {
     const bool answerable = o.status != 0 && turn_->answer.is_unsent();
     turn_->answer.close_after();
     if (!answerable) return turn_->answer.give_up();
+    turn_->answer.take_back();
     try {
         turn_->answer.respond(refusal(o.status), {});
     } catch (const std::system_error&) {
@@ -258,7 +275,6 @@ void connection::log(const http::request* asked, std::chrono::nanoseconds took) 
                       .took = took});
 }
 
-    turn_->answer.take_back();
 bool connection::goes_on() {
     if (given_away_) return false;
     if (turn_->answer.keeps_alive() && turn_->body.drop()) return true;
@@ -317,6 +333,7 @@ any_stream connection::release() {
 any_stream connection::give_away() {
     std::string ahead(in_.unread());
     in_.consume(ahead.size());
+    given_ = wire_.whose();
     given_away_ = true;
     if (ahead.empty()) return wire_.release();
     return any_stream(ahead_stream(std::move(ahead), wire_.release()));

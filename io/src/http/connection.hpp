@@ -12,6 +12,7 @@
 #include <copse/clock.hpp>
 #include <copse/io/http/server.hpp>
 
+#include "failure.hpp"
 #include "http/intake.hpp"
 #include "http/server_core.hpp"
 #include "http/turn.hpp"
@@ -66,9 +67,9 @@ private:
     outcome call_in_time(exchange& x);
     outcome failure(int status, const char* whose = "") const;
     bool is_of_client(const std::system_error& e) const noexcept;
-    void conclude(exchange& x);
     bool is_of_given(const std::system_error& e) const noexcept;
     bool is_draining() const noexcept { return core_.is_draining(era_); }
+    void conclude(exchange& x);
     void recover(const outcome& o);
     void refuse(const error& e);
     void log(const http::request* asked, std::chrono::nanoseconds took);
@@ -77,14 +78,15 @@ private:
     any_stream give_away();
 
     server_core& core_;
-    const server_options& with_;
     const std::uint64_t era_;  // of the server: another has begun when it was restarted
+    const server_options& with_;
     const endpoint& peer_;
     wire wire_;
     intake in_;
     std::unique_ptr<turn> turn_;  // only while there is a request
     server_core::idle_place idle_{this};
     std::size_t served_ = 0;
+    io::detail::origin given_{-1, 0};  // whose errors those of the stream are that was given away
     bool given_away_ = false;
 };
 

@@ -11,6 +11,7 @@
 #include <copse/io/error.hpp>
 #include <copse/timeout.hpp>
 
+#include "socket_access.hpp"
 #include "system_calls.hpp"
 
 namespace copse::io::http::detail {
@@ -71,6 +72,12 @@ void send_on(Stream& to, std::span<const const_buffer> pieces, patience& p) {
 bool patience::is_over() {
     const std::int64_t deadline = whole.deadline();
     return deadline != copse::detail::never && clock::now().time_since_epoch().count() >= deadline;
+}
+
+io::detail::origin wire::whose() const {
+    if (is_secure_) return origin_;
+    const io::detail::entry& e = io::detail::socket_access::use(plain_, "serve");
+    return {e.fd, e.generation};
 }
 
 pooled_buffer wire::recv_pooled(patience p) {
@@ -167,7 +174,7 @@ void wire::linger() {
 
 void wire::abort() noexcept {
     if (is_secure_ ? !secured_.is_open() : !plain_.is_open()) return;  // the number may be somebody else's by now
-    const int number = is_secure_ ? number_ : plain_.native_handle();
+    const int number = is_secure_ ? origin_.fd : plain_.native_handle();
     const ::linger none{.l_onoff = 1, .l_linger = 0};
     io::detail::sys.setsockopt(number, SOL_SOCKET, SO_LINGER, &none, sizeof none);
     if (is_secure_) io::detail::sys.shutdown(number, SHUT_RDWR);  // or its close would say a goodbye
@@ -175,7 +182,7 @@ void wire::abort() noexcept {
 
 void wire::wake() noexcept {
     // A secured stream would have to say goodbye first, which waits: its reader learns that nothing comes any more.
-    is_secure_ ? static_cast<void>(io::detail::sys.shutdown(number_, SHUT_RD)) : plain_.close();
+    is_secure_ ? static_cast<void>(io::detail::sys.shutdown(origin_.fd, SHUT_RD)) : plain_.close();
 }
 
 any_stream wire::release() { return is_secure_ ? std::move(secured_) : any_stream(std::move(plain_)); }

@@ -11,6 +11,8 @@
 #include <copse/io/detail/limit.hpp>
 #include <copse/io/socket.hpp>
 
+#include "failure.hpp"
+
 namespace copse::io::http::detail {
 
 using io::detail::limit;
@@ -30,11 +32,13 @@ public:
     /// From now on what `make` makes of the socket. Throws: what it throws; the socket is closed then.
     template <class Make>
     void secure(Make&& make) {
-        number_ = plain_.native_handle();
+        origin_ = whose();
         secured_ = make(std::move(plain_));
         is_secure_ = true;
     }
     bool is_secure() const noexcept { return is_secure_; }
+    /// What the errors of this connection say that they come from.
+    io::detail::origin whose() const;
 
     /// Into a buffer that is taken only when there is something; of a secured stream, at once.
     /// Returns: empty at the end of the stream.
@@ -63,7 +67,7 @@ private:
 
     socket plain_;
     any_stream secured_;
-    int number_ = -1;  // of the socket inside the secured stream
+    io::detail::origin origin_{-1, 0};  // of the socket inside the secured stream
     bool is_secure_ = false;
 };
 
