@@ -249,7 +249,7 @@ public:
     /// Ends the answer; done by the server when the handler returns. `trailers` follow the chunks; of another kind of
     /// answer they are dropped.
     /// Throws:  std::logic_error if less than `length` was written: the connection will be closed, so that the client
-    ///          notices.
+    ///          notices; if nothing was sent yet, not even the head, the server answers with 500 instead.
     void finish(const fields& trailers = {});
 
     /// Whether the head of an answer has been given.
@@ -317,8 +317,8 @@ handler handler_of(F f) {
 /// A handler takes a `const request&`, with its body read, and returns a `response`; or it takes an `exchange&`, for
 /// bodies that are read or written in pieces. It is shared by all connections: what it captures must bear that.
 ///
-/// - What a handler throws is answered with 500, or cuts off an answer that was begun, and goes to the hub's error handler
-///   as a `handler_failure`. A handler that returns without an answer is answered for in the same way. Errors of this
+/// - What a handler throws is answered with 500, or cuts off an answer of which something was sent, and goes to the hub's
+///   error handler as a `handler_failure`. A handler that returns without an answer is answered for in the same way. Errors of this
 ///   connection, such as that the client is gone, are everyday life; those of a handler's own upstream, and reads over its
 ///   own limits, are failures.
 /// - What is no HTTP, or leaves in doubt where a request ends, is answered (400, 413, 414, 417, 431, 501, 505) and the
