@@ -1,5 +1,6 @@
 // The body of a request as a stream that can be read, for what reads any of them.
 
+#include "io_http_script.hpp"
 #include "io_http_server.hpp"
 
 #include <copse/io/buffered_stream.hpp>
@@ -58,6 +59,34 @@ TEST_F(HttpServer, AnEndThatWasNotAnnouncedIsNoneOfTheBody) {
     });
     const std::string answer = ask(put + "Content-Length: 9\r\n\r\nabc");
     EXPECT_NE(answer.find("\r\n\r\ncut"), std::string::npos) << answer;
+}
+
+// What follows must not be taken for the end of the body, nor for a request.
+TEST_F(HttpServer, Fault_HT05_AfterABadChunkThereIsNoMore) {
+    serve([](http::exchange& x) {
+        const auto read = [&] { x.read_body(); };
+        EXPECT_EQ(code_of(read), make_error_code(http::errc::bad_chunk));
+        EXPECT_EQ(code_of(read), make_error_code(http::errc::message_incomplete));
+        x.respond(http::text("caught"));
+    });
+    for (const char* chunks : {"0\r\nX: a\r\n b\r\n\r\n", "zz\r\nabc\r\n0\r\n\r\n"}) {
+        const std::string answer =
+            ask_and_wait(put + "Transfer-Encoding: chunked\r\n\r\n" + chunks + "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        EXPECT_NE(answer.find("\r\nConnection: close\r\n\r\ncaught"), std::string::npos) << answer;
+        EXPECT_EQ(answer.rfind("HTTP/1.1"), 0U) << answer;
+    }
+}
+
+// That one is well framed: what is not wanted can be passed over.
+TEST_F(HttpServer, ABodyThatIsTooLargeForItsHandlerMayBeDropped) {
+    serve([](http::exchange& x) {
+        x.limit_body(3);
+        const auto read = [&] { x.read_body(); };
+        EXPECT_EQ(code_of(read), make_error_code(http::errc::body_too_large));
+        x.respond(http::text("caught"));
+    });
+    const std::string one = put + "Content-Length: 4\r\n\r\nabcd";
+    EXPECT_EQ(ask(one + one), answer_of("caught") + answer_of("caught"));
 }
 
 TEST_F(HttpServer, AReaderOfABodyHasItsOwnTime) {

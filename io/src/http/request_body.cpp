@@ -38,7 +38,7 @@ void request_body::begin(wire& from, intake& in, const framing& f) {
     trailers_.clear();
     received_ = 0;
     waited_ = paused_ = 0ns;
-    failed_ = inviting_ = false;
+    failed_ = broken_ = inviting_ = false;
 }
 
 std::optional<std::uint64_t> request_body::length() const noexcept {
@@ -70,13 +70,15 @@ void request_body::invite() {
 
 std::size_t request_body::read(std::span<std::byte> into, limit within) {
     if (done_ || into.empty()) return 0;
+    if (broken_) throw error(errc::message_incomplete, "a read of the body has failed before");
     try {
         open();
         return chunked_ ? read_chunks(into, within) : read_plain(into, within);
     } catch (const timed_out&) {
         throw;  // the caller's time, not the client's
-    } catch (const std::system_error&) {
+    } catch (const std::system_error& e) {
         failed_ = true;
+        broken_ = e.code() != make_error_code(errc::body_too_large);
         throw;
     }
 }

@@ -37,7 +37,9 @@ public:
     /// The client may have been sent a part of 100 Continue.
     bool has_cut_invitation() const noexcept { return inviting_; }
     /// Whether `drop` may succeed, as far as is known.
-    bool is_droppable() const noexcept { return done_ || (!unasked_ && (chunked_ || left_ <= with_.unread_body)); }
+    bool is_droppable() const noexcept {
+        return done_ || (!broken_ && !unasked_ && (chunked_ || left_ <= with_.unread_body));
+    }
 
     /// Returns: 0 at the end (or if `into` is empty). Throws: error, timed_out if `within` is over, system_error.
     std::size_t read(std::span<std::byte> into, limit within);
@@ -69,6 +71,7 @@ private:
     bool opened_ = false;
     bool done_ = true;
     bool failed_ = false;
+    bool broken_ = false;  // failed, and nobody knows any more where it ends
     bool inviting_ = false;
     fields trailers_;
 
