@@ -6,8 +6,10 @@
 #include <system_error>
 #include <utility>
 
+#include <copse/error.hpp>
 #include <copse/io/error.hpp>
 
+#include "http/flagged.hpp"
 #include "http/told_of.hpp"
 
 namespace copse::io::http::detail {
@@ -28,7 +30,8 @@ client_exchange::client_exchange(connection_pool::lease over, outgoing what, std
     buffer_ = std::make_unique_for_overwrite<std::byte[]>(size_);
 }
 
-client_exchange::~client_exchange() {
+void client_exchange::end() noexcept {
+    closed_ = true;
     upload_->stop();
     upload_->close();  // the fiber may let go of it later
 }
@@ -93,8 +96,14 @@ bool client_exchange::receive(clock::time_point deadline) {
     return n != 0;
 }
 
+void client_exchange::check_reader() const {
+    if (reading_) throw concurrent_use("http::response_stream: another fiber reads already");
+}
+
 std::size_t client_exchange::read_some(std::span<std::byte> into, clock::time_point deadline) {
+    check_reader();
     if (closed_) throw std::system_error(std::make_error_code(std::errc::bad_file_descriptor), "it has been closed");
+    const flagged here(reading_);
     try {
         while (!into.empty() && !parser_.done()) {
             const auto made = parser_.put(received(), into);
@@ -118,6 +127,7 @@ std::size_t client_exchange::read_some(std::span<std::byte> into, clock::time_po
 std::string client_exchange::read_all(clock::time_point deadline) {
     const std::uint64_t most = with_->accepted.body;
     const std::optional<std::uint64_t> length = head().content_length;
+    check_reader();
     std::string all;
     try {
         if (length && *length > most) throw error(errc::body_too_large, std::to_string(*length) + " bytes");
@@ -152,8 +162,10 @@ void client_exchange::drain(clock::time_point deadline) {
 
 /// The last byte of the response is here.
 void client_exchange::finish() noexcept {
-    const bool reusable = upload_->is_complete() && parser_.keeps_alive() && begin_ == end_;
+    const bool was_sent = upload_->is_complete();
     upload_->stop();
+    // Another fiber may have closed it meanwhile, and may still be at that.
+    const bool reusable = was_sent && !closed_ && parser_.keeps_alive() && begin_ == end_;
     reusable ? upload_->give_back() : upload_->close();
 }
 

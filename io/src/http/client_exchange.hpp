@@ -1,7 +1,7 @@
 // One request and its response, over one connection.
 //
 // Invariants:
-//   - Only the caller's fiber reads; what is sent, and by whom, is the upload's.
+//   - Only one fiber reads, the caller's; what is sent, and by whom, is the upload's. Others may close it meanwhile.
 //   - The connection goes back to the pool only after the last byte of both, with nothing left over.
 #pragma once
 
@@ -33,8 +33,7 @@ public:
     client_exchange(connection_pool::lease over, outgoing what, std::shared_ptr<const client_options> with);
     client_exchange(const client_exchange&) = delete;
     client_exchange& operator=(const client_exchange&) = delete;
-    /// Parks:   as upload::stop.
-    ~client_exchange();
+    ~client_exchange() { end(); }
 
     /// Sends, at least begins to, and receives the head of the response.
     void perform(clock::time_point deadline);
@@ -44,6 +43,10 @@ public:
     /// Reads what little is left, so that the connection can be used again.
     void drain(clock::time_point deadline);
     void close() noexcept;
+    bool is_closed() const noexcept { return closed_; }
+    /// Nobody will read any more.
+    /// Parks:   as upload::stop.
+    void end() noexcept;
 
     const outgoing& asked() const noexcept { return upload_->asked(); }
     response_head& head() noexcept { return parser_.head(); }
@@ -55,6 +58,7 @@ private:
     std::span<const std::byte> received() const noexcept;
     void finish() noexcept;
     [[noreturn]] void fail_lost();
+    void check_reader() const;
 
     std::shared_ptr<const client_options> with_;
     const std::shared_ptr<upload> upload_;
@@ -66,6 +70,7 @@ private:
     std::size_t end_ = 0;
     bool closed_ = false;  // nothing more is read, not even what has come
     bool heard_ = false;   // a byte of an answer
+    bool reading_ = false;
 };
 
 }  // namespace copse::io::http::detail

@@ -14,7 +14,7 @@ namespace copse::io::http::detail {
 class client_state {
 public:
     explicit client_state(client_options with);
-    ~client_state() { pool_->retire(); }
+    ~client_state() { retire(); }
     client_state(const client_state&) = delete;
     client_state& operator=(const client_state&) = delete;
 
@@ -22,6 +22,8 @@ public:
     response_stream open(client_request what, std::optional<io::detail::limit> within);
 
     void close_idle() noexcept { pool_->close_kept(); }
+    /// What is kept is closed, and nothing is kept any more; requests go on.
+    void retire() noexcept { pool_->retire(); }
     client_stats stats() const noexcept;
 
 private:

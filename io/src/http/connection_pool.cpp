@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <iterator>
 #include <new>
 #include <system_error>
 #include <utility>
@@ -14,6 +15,7 @@
 #include <copse/error.hpp>
 #include <copse/io/error.hpp>
 #include <copse/io/wait.hpp>
+#include <copse/shield.hpp>
 #include <copse/sleep.hpp>
 
 #include "http/deadline.hpp"
@@ -42,12 +44,14 @@ connection_pool::lease& connection_pool::lease::operator=(lease&& other) noexcep
 }
 
 void connection_pool::lease::give_back() noexcept {
-    if (pool_ != nullptr && held_.stream.is_open()) pool_->keep(of_, std::move(held_));
+    // While another that is kept makes room, the lease may be left and the client be ended.
+    const auto pool = pool_;
+    if (pool != nullptr && held_.stream.is_open()) pool->keep(of_, std::exchange(held_, pooled_connection()));
     end();
 }
 
 void connection_pool::lease::end() noexcept {
-    held_ = pooled_connection();
+    static_cast<void>(std::exchange(held_, pooled_connection()));
     leave();
 }
 
@@ -74,17 +78,26 @@ connection_pool::lease connection_pool::take(const url& to, clock::time_point de
         throw;
     }
     lease taken(shared_from_this(), of);
-    if (fresh && !of->second.kept.empty()) drop_first(of);  // one of them has its place
-    while (!fresh && !of->second.kept.empty()) {
-        taken.held_ = std::move(of->second.kept.back());
-        of->second.kept.pop_back();
-        --kept_;
-        taken.reused_ = is_alive(taken.held_);
-        if (taken.reused_) return taken;
-    }
+    if (fresh && !of->second.kept.empty()) static_cast<void>(without_first(of));  // one of them has its place
+    if (!fresh && take_kept(taken)) return taken;
     taken.held_ = open(to, deadline);
     ++opened_;
     return taken;
+}
+
+/// Returns: whether there was one that lives. Those that do not are ended.
+bool connection_pool::take_kept(lease& into) {
+    connection_list& kept = into.of_->second.kept;
+    while (!kept.empty()) {
+        connection_list last;
+        last.splice(last.end(), kept, std::prev(kept.end()));
+        --kept_;
+        if (!is_alive(last.front())) continue;
+        into.held_ = std::move(last.front());
+        into.reused_ = true;
+        return true;
+    }
+    return false;
 }
 
 // One that the server has closed, or where it says something that nobody asked for, is of no use.
@@ -113,10 +126,11 @@ pooled_connection connection_pool::open(const url& to, clock::time_point deadlin
 void connection_pool::keep(origin_map::iterator of, pooled_connection c) noexcept {
     leave_to_parent();
     if (retired_ || with_.max_idle == 0 || with_.idle_time.count() <= 0) return;
+    connection_list too_many;
     try {
         c.kept_since = clock::now();
         of->second.kept.push_back(std::move(c));
-        if (++kept_ > with_.max_idle) drop_first(longest_kept());
+        if (++kept_ > with_.max_idle) too_many = without_first(longest_kept());
         begin_sweeping();
     } catch (...) {
         // No memory to keep it: it is closed. Without the sweeper it is closed when it is next looked at.
@@ -143,10 +157,13 @@ connection_pool::origin_map::iterator connection_pool::longest_kept() noexcept {
     return oldest;
 }
 
-void connection_pool::drop_first(origin_map::iterator of) noexcept {
-    of->second.kept.pop_front();
+/// Returns: the one that was kept longest there, to be ended.
+connection_list connection_pool::without_first(origin_map::iterator of) noexcept {
+    connection_list first;
+    first.splice(first.end(), of->second.kept, of->second.kept.begin());
     --kept_;
     forget_if_unused(of);
+    return first;
 }
 
 // In the child of a fork: what was kept is the parent's, who goes on with it. The numbers are closed here, and nothing is
@@ -169,17 +186,24 @@ void connection_pool::leave_to_parent() noexcept {
 
 void connection_pool::close_kept() noexcept {
     leave_to_parent();
-    while (kept_ != 0) drop_first(longest_kept());
+    connection_list all;  // ended when nobody finds them here any more
+    for (auto it = origins_.begin(); it != origins_.end();) {
+        const auto of = it++;
+        all.splice(all.end(), of->second.kept);
+        forget_if_unused(of);
+    }
+    kept_ = 0;
 }
 
 void connection_pool::retire() noexcept {
     retired_ = true;
-    close_kept();
+    const any_fiber sweeper = std::exchange(sweeper_, any_fiber());
     try {
-        if (!sweeper_.empty()) sweeper_.request_kill();
+        if (!sweeper.empty()) sweeper.request_kill();
     } catch (const std::exception&) {
         // Its thread has ended, or is another: it only looks, and finds nobody.
     }
+    close_kept();
 }
 
 /// Returns: when the next one will have been kept too long; the beginning of time if none is kept.
@@ -189,7 +213,8 @@ clock::time_point connection_pool::close_old() noexcept {
         const clock::time_point until = of->second.kept.front().kept_since +
                                         std::min<std::chrono::nanoseconds>(with_.idle_time, std::chrono::hours(24));
         if (until > clock::now()) return until;
-        drop_first(of);
+        const shield kept_back;  // its fiber may be killed meanwhile, and an end must not throw
+        static_cast<void>(without_first(of));
     }
     return {};
 }

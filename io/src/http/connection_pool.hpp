@@ -5,13 +5,15 @@
 //     making one, so that never more than `max_connections_per_origin` are open.
 //   - An origin is forgotten when nobody uses or waits for it and nothing of it is kept.
 //   - The fiber that closes what was kept too long runs while something is kept, and refers to the pool only when awake.
+//   - To end a connection may park (TLS says goodbye, and some streams are somebody's own), and others come in meanwhile. So
+//     what is to be ended is taken out of `kept` first; after its end no iterator is used but that of a lease.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <string>
@@ -34,13 +36,16 @@ struct pooled_connection {
     clock::time_point kept_since{};
 };
 
+/// What is taken out of it, or put in, needs no memory: it may be ended where nothing may fail.
+using connection_list = std::list<pooled_connection>;
+
 class connection_pool : public std::enable_shared_from_this<connection_pool> {
     struct origin {
         explicit origin(std::ptrdiff_t places) : free(places) {}
 
         semaphore free;
-        std::size_t users = 0;               // leases, and fibers that wait for one
-        std::deque<pooled_connection> kept;  // the one used last at the end
+        std::size_t users = 0;  // leases, and fibers that wait for one
+        connection_list kept;   // the one used last at the end
     };
     using origin_map = std::map<std::string, origin, std::less<>>;
 
@@ -79,6 +84,7 @@ public:
 
     /// Parks:   until there is a place and a connection in it.
     lease take(const url& to, clock::time_point deadline, bool fresh);
+    /// Parks:   as their ends do.
     void close_kept() noexcept;
     /// Nothing is kept any more.
     void retire() noexcept;
@@ -91,11 +97,12 @@ private:
 
     static bool is_alive(const pooled_connection& c) noexcept;
     void leave_to_parent() noexcept;
+    bool take_kept(lease& into);
     void keep(origin_map::iterator of, pooled_connection c) noexcept;
     void leave(origin_map::iterator of) noexcept;
     void forget_if_unused(origin_map::iterator of) noexcept;
     origin_map::iterator longest_kept() noexcept;
-    void drop_first(origin_map::iterator of) noexcept;
+    connection_list without_first(origin_map::iterator of) noexcept;
     clock::time_point close_old() noexcept;
     void begin_sweeping();
 

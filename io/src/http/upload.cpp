@@ -59,7 +59,7 @@ void upload::send_aside() {
             throw;
         } catch (...) {
             self->failure_ = std::current_exception();
-            if (self->source_failed_) self->stream().close();  // the reader has nothing to wait for
+            if (self->source_failed_) self->close_stream();  // the reader has nothing to wait for
         }
     });
 }
@@ -128,8 +128,18 @@ void upload::stop() noexcept {
     close();
 }
 
+void upload::close_stream() noexcept {
+    if (std::exchange(closed_, true)) return;
+    const shield kept_back;
+    try {
+        stream().close();
+    } catch (...) {
+        // A stream of somebody's own that cannot even be closed.
+    }
+}
+
 void upload::close() noexcept {
-    stream().close();
+    close_stream();
     connection_.leave();
     try {
         if (!sender_.empty()) sender_.request_kill();

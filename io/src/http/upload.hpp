@@ -4,7 +4,7 @@
 //   - It is sent in one go, or by a fiber of its own, so that an answer that comes before a large body is sent is seen. The
 //     exchange and that fiber share this, and either may be the last: an exchange that ends where it cannot wait (in the
 //     hub, or called by the source of the body) leaves the fiber to itself, with a kill asked for and the connection closed.
-//   - The stream is closed but not ended as long as the fiber may be within it.
+//   - The stream is closed but not ended as long as the fiber may be within it. It is closed once: that may park.
 #pragma once
 
 #include <cstddef>
@@ -61,6 +61,7 @@ public:
     /// The connection is whole, and for the next request.
     void give_back() noexcept { connection_.give_back(); }
     /// Closes the connection; what is still sent ends soon.
+    /// Parks:   as the stream may when it is closed.
     void close() noexcept;
 
 private:
@@ -71,12 +72,14 @@ private:
     void send_known(std::uint64_t all);
     void send_chunks();
     std::size_t next_of_source(std::span<std::byte> into);
+    void close_stream() noexcept;
 
     const outgoing asked_;
     connection_pool::lease connection_;
     any_fiber sender_;
     event may_send_;  // a 100 came
     bool complete_ = false;
+    bool closed_ = false;
     std::exception_ptr failure_;
     bool source_failed_ = false;  // or is being asked
 };

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -125,12 +126,15 @@ struct client_stats {
 ///     while (const std::size_t n = r.read_some(part)) use(std::span(part).first(n));
 ///
 /// It keeps its connection, which goes back to the client when the body has been read to its end, and is closed if the
-/// stream is ended before. It may live longer than the client. One fiber at a time; the thread of the client.
+/// stream is ended before. It may live longer than the client. One fiber reads at a time (a second gets concurrent_use),
+/// and another may close it or end it meanwhile. The thread of the client.
+///
+/// It is what bytes are taken from (`io::readable`): `line_reader` reads its lines, `copy` sends it on, any_stream holds it.
 class response_stream {
 public:
     response_stream(response_stream&&) noexcept;
     response_stream& operator=(response_stream&&) noexcept;
-    /// As close.
+    /// As close: a reader gets EBADF.
     /// Parks:   while the source of the request's body cleans up, if it is still asked. In the hub, and in that source,
     ///          it is left to end by itself.
     ~response_stream();
@@ -161,6 +165,17 @@ public:
         return read_by(into, io::detail::limit::until(when));
     }
 
+    /// As read_some: by the name that files and pipes have for it.
+    std::size_t read(std::span<std::byte> into) { return read_some(into); }
+    template <class Rep, class Period>
+    std::size_t read_for(std::span<std::byte> into, std::chrono::duration<Rep, Period> length) {
+        return read_some_for(into, length);
+    }
+    template <class Clock, class Duration>
+    std::size_t read_until(std::span<std::byte> into, std::chrono::time_point<Clock, Duration> when) {
+        return read_some_until(into, when);
+    }
+
     /// What is left of the body. The time is for all of it.
     /// Parks:   until its end.
     /// Throws:  as read_some; error(body_too_large) once there is more than client_options::accepted allows, and before
@@ -175,19 +190,23 @@ public:
     std::string read_all_until(std::chrono::time_point<Clock, Duration> when) {
         return read_all_by(io::detail::limit::until(when));
     }
+    /// The same, by the name that files have for it.
+    std::string read_to_end() { return read_all(); }
 
     /// Closes the connection if the body has not been read to its end. A reader gets EBADF.
-    /// Parks:   no.
+    /// Parks:   as a connection of the caller's own making may when it is closed; else no.
     void close() noexcept;
+    /// Neither closed nor moved from: what is left of the body can be read.
+    bool is_open() const noexcept;
 
 private:
     friend class detail::client_state;
-    explicit response_stream(std::unique_ptr<detail::client_exchange> of) noexcept;
+    explicit response_stream(std::shared_ptr<detail::client_exchange> of) noexcept;
 
     std::size_t read_by(std::span<std::byte> into, std::optional<io::detail::limit> within);
     std::string read_all_by(std::optional<io::detail::limit> within);
 
-    std::unique_ptr<detail::client_exchange> exchange_;
+    std::shared_ptr<detail::client_exchange> exchange_;  // shared with the fiber that reads
 };
 
 /// Asks for things over HTTP, and keeps connections for the next request to the same origin.
@@ -220,8 +239,8 @@ public:
     explicit client(client_options with = {});
     client(client&&) noexcept;
     client& operator=(client&&) noexcept;
-    /// Closes the connections that are kept. Requests in other fibers go on.
-    /// Parks:   no.
+    /// Closes the connections that are kept. Requests in other fibers go on, and keep none.
+    /// Parks:   as close_idle.
     ~client();
 
     /// Parks:   until the last byte of the answer.
@@ -246,18 +265,18 @@ public:
         return request_until(getting(url, std::move(headers)), when);
     }
 
-    response post(std::string_view url, request_body body, std::string_view content_type) {
-        return request(posting(url, std::move(body), content_type));
+    response post(std::string_view url, request_body body, std::string_view content_type, fields headers = {}) {
+        return request(posting(url, std::move(body), content_type, std::move(headers)));
     }
     template <class Rep, class Period>
     response post_for(std::string_view url, request_body body, std::string_view content_type,
-                      std::chrono::duration<Rep, Period> length) {
-        return request_for(posting(url, std::move(body), content_type), length);
+                      std::chrono::duration<Rep, Period> length, fields headers = {}) {
+        return request_for(posting(url, std::move(body), content_type, std::move(headers)), length);
     }
     template <class Clock, class Duration>
     response post_until(std::string_view url, request_body body, std::string_view content_type,
-                        std::chrono::time_point<Clock, Duration> when) {
-        return request_until(posting(url, std::move(body), content_type), when);
+                        std::chrono::time_point<Clock, Duration> when, fields headers = {}) {
+        return request_until(posting(url, std::move(body), content_type, std::move(headers)), when);
     }
 
     /// The answer as soon as its head is there; the body is read from it. The body of the request may still be on its way:
@@ -274,14 +293,15 @@ public:
     }
 
     /// Closes the connections that are kept now.
-    /// Parks:   no.
+    /// Parks:   as connections of `connect` or `secure` may when they are ended, and for the goodbye of TLS; else no.
     void close_idle() noexcept;
 
     client_stats stats() const noexcept;
 
 private:
     static client_request getting(std::string_view url, fields headers);
-    static client_request posting(std::string_view url, request_body body, std::string_view content_type);
+    static client_request posting(std::string_view url, request_body body, std::string_view content_type,
+                                  fields headers);
     response request_by(client_request what, std::optional<io::detail::limit> within);
     response_stream open_by(client_request what, std::optional<io::detail::limit> within);
 
@@ -293,5 +313,13 @@ private:
 /// Throws:  as client::request.
 response get(std::string_view url, client_options with = {});
 response post(std::string_view url, request_body body, std::string_view content_type, client_options with = {});
+
+/// With fields of the caller's: `http::get(url, {{"Accept", "text/csv"}})`. As above.
+response get(std::string_view url, fields headers, client_options with = {});
+response get(std::string_view url, std::initializer_list<field> headers, client_options with = {});
+response post(std::string_view url, request_body body, std::string_view content_type, fields headers,
+              client_options with = {});
+response post(std::string_view url, request_body body, std::string_view content_type,
+              std::initializer_list<field> headers, client_options with = {});
 
 }  // namespace copse::io::http
