@@ -132,7 +132,7 @@ void check_goodbye(std::uint16_t code, std::string_view reason) {
 std::shared_ptr<websocket_state> kept(const std::shared_ptr<websocket_state>& state) {
     if (state == nullptr)
         throw std::system_error(std::make_error_code(std::errc::bad_file_descriptor),
-                                "websocket: one that was moved from");
+                                "websocket: one that was never connected, or was moved from");
     return state;
 }
 
@@ -213,7 +213,7 @@ bool websocket::close_by(std::uint16_t code, std::string_view reason, std::optio
 }
 
 void websocket::abort() noexcept {
-    if (state_ != nullptr) state_->abort();
+    if (const auto state = state_) state->abort();
 }
 bool websocket::is_open() const noexcept { return state_ != nullptr && state_->is_open(); }
 std::uint16_t websocket::close_code() const noexcept {

@@ -8,8 +8,10 @@
 #include <copse/detail/wait.hpp>
 #include <copse/error.hpp>
 #include <copse/io/error.hpp>
+#include <copse/shield.hpp>
 
 #include "http/deadline.hpp"
+#include "http/flagged.hpp"
 
 namespace copse::io::http::detail {
 
@@ -27,17 +29,10 @@ clock::time_point end_of(std::chrono::nanoseconds length, clock::time_point sinc
     return length.count() > 0 && length < no_deadline - since ? since + length : no_deadline;
 }
 
-/// Set as long as one lives.
-class flagged {
-public:
-    explicit flagged(bool& flag) noexcept : flag_(flag) { flag_ = true; }
-    flagged(const flagged&) = delete;
-    flagged& operator=(const flagged&) = delete;
-    ~flagged() { flag_ = false; }
-
-private:
-    bool& flag_;
-};
+std::chrono::nanoseconds most_silent_of(const websocket_options& with) {
+    if (with.idle_timeout) return *with.idle_timeout;
+    return with.ping_interval < std::chrono::nanoseconds::max() / 3 ? 3 * with.ping_interval : 0ns;
+}
 
 template <class F>
 class at_exit {
@@ -54,7 +49,11 @@ private:
 }  // namespace
 
 websocket_state::websocket_state(any_stream over, std::string_view received_ahead, const websocket_options& with)
-    : with_(with), stream_(std::move(over)), ahead_(received_ahead), engine_(*this, with) {
+    : with_(with),
+      most_silent_(most_silent_of(with)),
+      stream_(std::move(over)),
+      ahead_(received_ahead),
+      engine_(*this, with) {
     with_.max_message = std::clamp<std::size_t>(with_.max_message, 1, std::string().max_size() / 2);
 }
 
@@ -172,7 +171,7 @@ void websocket_state::send_pongs() {
 
 std::size_t websocket_state::read_keeping_alive(std::span<std::byte> into) {
     // Before the answer has come it is not a WebSocket yet: nothing but the request is sent.
-    if (asking_ || (with_.ping_interval.count() <= 0 && with_.idle_timeout.count() <= 0)) {
+    if (asking_ || (with_.ping_interval.count() <= 0 && most_silent_.count() <= 0)) {
         return stream_.recv_until(into, receive_deadline_);
     }
     const auto meanwhile = clock::now() - left_at_;
@@ -180,7 +179,7 @@ std::size_t websocket_state::read_keeping_alive(std::span<std::byte> into) {
     pinged_at_ += meanwhile;
     const at_exit leaves([this] { left_at_ = clock::now(); });
     for (;;) {
-        const clock::time_point silent_at = end_of(with_.idle_timeout, silent_since_);
+        const clock::time_point silent_at = end_of(most_silent_, silent_since_);
         const clock::time_point when =
             std::min({receive_deadline_, silent_at, end_of(with_.ping_interval, pinged_at_)});
         try {
@@ -340,7 +339,8 @@ void websocket_state::drop_until_goodbye(clock::time_point deadline) {
 }
 
 void websocket_state::abort() noexcept {
-    phase_ = phase::closed;
+    if (std::exchange(phase_, phase::closed) == phase::closed) return;
+    const shield kept_back;
     try {
         stream_.close();
     } catch (...) {

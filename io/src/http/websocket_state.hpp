@@ -6,6 +6,7 @@
 //     half a frame.
 //   - A send that did not come to its end closes the stream: half a frame cannot be followed by another. If it was that of
 //     the fiber with the pongs, nothing more is sent, but what has come until then can be received.
+//   - The stream is closed once, by whoever comes first; that may park, and others may come in meanwhile.
 #pragma once
 
 #include <chrono>
@@ -74,7 +75,8 @@ private:
     bool is_over();
     [[noreturn]] void fail_closed() const;
 
-    websocket_options with_;  // max_message within what a string can hold
+    websocket_options with_;                      // max_message within what a string can hold
+    const std::chrono::nanoseconds most_silent_;  // 0: any
     any_stream stream_;
     std::string ahead_;  // received before this was made
     websocket_engine engine_;

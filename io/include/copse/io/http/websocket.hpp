@@ -35,10 +35,11 @@ struct websocket_options {
     /// permessage-deflate (RFC 7692), if the other side wants it too. It costs some hundred KiB a connection.
     bool compression = false;
     /// While a fiber receives: a ping after so long without a byte from the peer. 0: none.
-    std::chrono::nanoseconds ping_interval{0};
+    std::chrono::nanoseconds ping_interval = std::chrono::seconds(30);
     /// While a fiber receives: the connection is ended after so long without a byte from the peer; longer than
-    /// `ping_interval`, so that a peer that lives can say so. 0: never.
-    std::chrono::nanoseconds idle_timeout{0};
+    /// `ping_interval`, so that a peer that lives can say so. 0: never. Empty: three times `ping_interval`, which is 90 s
+    /// unless that was changed, and never without pings.
+    std::optional<std::chrono::nanoseconds> idle_timeout{};
     /// How long `close` without `_for` or `_until` waits for the peer's close.
     std::chrono::nanoseconds close_timeout = std::chrono::seconds(5);
     /// Of `connect` without `_for` or `_until`: lookup, connection, TLS and handshake; of `accept`: sending the answer.
@@ -67,7 +68,8 @@ struct websocket_options {
 ///
 /// One fiber receives (a second gets concurrent_use); any number may send at the same time, whose messages go out whole, in
 /// the order in which they called. Whoever receives also answers pings, sends those of `ping_interval`, and takes part in
-/// the end: somebody should always receive.
+/// the end: somebody should always receive. A peer that has vanished without a word is found out by that, 90 s after its
+/// last sign of life.
 ///
 /// | state   | entered by                                                                                   |
 /// |---------|----------------------------------------------------------------------------------------------|
@@ -123,6 +125,8 @@ public:
     static websocket accept(any_stream over, const request& asked, std::string_view received_ahead = {},
                             const websocket_options& with = {});
 
+    /// None: not open, and whatever waits throws EBADF. To be assigned to.
+    websocket() noexcept = default;
     websocket(websocket&&) noexcept;
     websocket& operator=(websocket&&) noexcept;
     /// As abort. Fibers inside get EBADF.
@@ -191,7 +195,7 @@ public:
     }
 
     /// Closes the connection without a word: the peer sees code 1006, fibers that wait here get EBADF.
-    /// Parks:   no.
+    /// Parks:   as the stream below may when it is closed: a socket does not.
     void abort() noexcept;
 
     bool is_open() const noexcept;

@@ -1,0 +1,142 @@
+// WebSocket: who is inside when it ends, and peers that have vanished.
+
+#include "io_parking_stream.hpp"
+#include "io_websocket_peers.hpp"
+
+#include <copse/io/http/websocket.hpp>
+#include <copse/virtual_time.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+using namespace std::chrono_literals;
+using namespace copse_test;
+namespace io = copse::io;
+namespace http = copse::io::http;
+using http::websocket;
+
+namespace {
+
+const std::string a_ping = frame(fin | ping, "", false);
+const std::string no_sign_of_life = frame(fin | goodbye, close_payload(1001, "no sign of life"), false);
+
+/// As often as it takes for what is on its way to arrive: descriptors are looked at every 64 turns at the latest.
+void let_others_run() {
+    for (int i = 0; i < 500; ++i) copse::yield();
+}
+
+/// A server's, over a stream whose close parks.
+struct parking_websocket {
+    std::shared_ptr<parking_stream::record> log = std::make_shared<parking_stream::record>();
+    std::pair<io::socket, io::socket> ends = io::socketpair();
+    std::optional<websocket> ours = websocket::accept(parking_stream(std::move(ends.first), log), asked_for_upgrade());
+    raw_client client{std::move(ends.second)};
+};
+
+TEST_F(IoWebsocket, MayEndWhileItIsClosed) {
+    for (const auto& end : std::initializer_list<std::function<void(websocket&)>>{
+             [](websocket& w) { w.abort(); }, [](websocket& w) { w.close_for(0s); }}) {
+        parking_websocket w;
+        auto ending = copse::spawn([&] { end(*w.ours); });
+        w.log->begins.wait();
+        w.ours->abort();
+        w.ours.reset();
+        w.log->may_end.set();
+        ending.get();
+        EXPECT_EQ(w.log->ending, 1U) << "its stream is closed once";
+    }
+}
+
+TEST_F(IoWebsocket, AKillComesAfterAnAbort) {
+    parking_websocket w;
+    auto ending = copse::spawn([&] {
+        w.ours->abort();
+        copse::yield();
+        ADD_FAILURE() << "it has been killed";
+    });
+    w.log->begins.wait();
+    ending.request_kill();
+    let_others_run();
+    EXPECT_EQ(w.log->ended, 0U);
+    w.log->may_end.set();
+    ending.join();
+    EXPECT_TRUE(ending.killed());
+    EXPECT_EQ(w.log->ended, 1U);
+}
+
+TEST_F(IoWebsocket, MayEndWhileFibersSendPingAndClose) {
+    for (const auto& use : std::initializer_list<std::function<void(websocket&)>>{
+             [](websocket& w) { w.send_binary(std::string(5'000'000, 'x')); }, [](websocket& w) { w.ping(); },
+             [](websocket& w) { w.close(); }, [](websocket& w) { w.receive(); }}) {
+        auto [a, b] = io::socketpair();
+        std::optional<websocket> w = websocket::accept(std::move(a), asked_for_upgrade());
+        const raw_client client(std::move(b));
+        auto first = copse::spawn([&] { w->send_binary(std::string(5'000'000, 'x')); });  // others wait for it
+        let_others_run();
+        auto second = copse::spawn([&] { use(*w); });
+        let_others_run();
+        w.reset();
+        EXPECT_EQ(error_of([&] { first.get(); }), std::errc::bad_file_descriptor);
+        second.join();
+        EXPECT_EQ(second.exception() == nullptr, second.successful());
+    }
+}
+
+TEST_F(IoWebsocket, AVanishedPeerIsFoundOut) {
+    copse::virtual_time time;
+    const auto served = [&](const http::websocket_options& with) {
+        websocket_server server([](websocket& w) { EXPECT_EQ(code_of([&] { w.receive(); }), http::errc::too_slow); },
+                                with);
+        raw_client client(server.where());
+        const auto begun = time.elapsed();
+        const std::string heard = client.hear_to_end();
+        return std::pair(heard, (time.elapsed() - begun) / 1s);
+    };
+    EXPECT_EQ(served({}), std::pair(a_ping + a_ping + no_sign_of_life, 90L));
+    EXPECT_EQ(served({.ping_interval = 10s}), std::pair(a_ping + a_ping + no_sign_of_life, 30L));
+    EXPECT_EQ(served({.idle_timeout = 40s}), std::pair(a_ping + no_sign_of_life, 40L));
+}
+
+TEST_F(IoWebsocket, WithoutPingsSilenceIsNoSign) {
+    copse::virtual_time time;
+    websocket_server server(
+        [&](websocket& w) {
+            EXPECT_THROW(w.receive_for(24h), io::timed_out);
+            EXPECT_TRUE(w.is_open());
+        },
+        {.ping_interval = 0s});
+    raw_client client(server.where());
+    EXPECT_EQ(client.hear_to_end(), "");
+    EXPECT_EQ(time.elapsed(), 24h);
+}
+
+TEST_F(IoWebsocket, APeerThatAnswersPingsStays) {
+    copse::virtual_time time;
+    websocket_server server([&](websocket& w) {
+        EXPECT_THROW(w.receive_for(1h), io::timed_out);
+        w.send_text("still there");
+    });
+    auto w = websocket::connect(server.url(), {.ping_interval = 0s});
+    EXPECT_EQ(w.receive()->data, "still there");
+    EXPECT_EQ(time.elapsed(), 1h);
+}
+
+struct chatter {
+    websocket wire;  // not yet
+};
+
+TEST_F(IoWebsocket, MayBeConnectedLater) {
+    websocket_server server(echo);
+    chatter c;
+    EXPECT_FALSE(c.wire.is_open());
+    EXPECT_EQ(c.wire.close_code(), 1006U);
+    c.wire.abort();
+    EXPECT_EQ(error_of([&] { c.wire.send_text("x"); }), std::errc::bad_file_descriptor);
+    EXPECT_NE(text_of([&] { c.wire.receive(); }).find("never connected"), std::string::npos);
+    c.wire = websocket::connect(server.url());
+    c.wire.send_text("hello");
+    EXPECT_EQ(c.wire.receive()->data, "hello");
+}
+
+}  // namespace
