@@ -2,8 +2,8 @@
 
 #include "exceptions.hpp"
 #include "io_leak_check.hpp"
-#include "name_lookup.hpp"
 #include "io_system_calls.hpp"
+#include "name_lookup.hpp"
 #include "system_calls.hpp"
 
 #include <copse/virtual_time.hpp>
