@@ -90,10 +90,22 @@ bool client_exchange::receive(clock::time_point deadline) {
         end_ -= std::exchange(begin_, 0);
     }
     if (end_ == size_) throw error(parser_.has_head() ? errc::bad_chunk : errc::header_too_large);
-    const std::size_t n = upload_->stream().recv_until(std::span(buffer_.get() + end_, size_ - end_), deadline);
+    const std::size_t n = receive_into(std::span(buffer_.get() + end_, size_ - end_), deadline);
     end_ += n;
     heard_ = heard_ || n != 0;
     return n != 0;
+}
+
+// A server that refuses a body and closes without reading it resets the connection, after what it had to say. That is how
+// its answer ends if nothing else says where; what was announced and is missing is missed by the parser.
+std::size_t client_exchange::receive_into(std::span<std::byte> room, clock::time_point deadline) {
+    try {
+        return upload_->stream().recv_until(room, deadline);
+    } catch (const std::system_error& e) {
+        const bool refused = parser_.has_head() && head().status >= 300 && asked().body.is_given();
+        if (!refused || (e.code() != std::errc::connection_reset && e.code() != std::errc::broken_pipe)) throw;
+        return 0;
+    }
 }
 
 void client_exchange::check_reader() const {

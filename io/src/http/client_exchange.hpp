@@ -55,6 +55,7 @@ public:
 private:
     void read_head(clock::time_point deadline);
     bool receive(clock::time_point deadline);
+    std::size_t receive_into(std::span<std::byte> room, clock::time_point deadline);
     std::span<const std::byte> received() const noexcept;
     void finish() noexcept;
     [[noreturn]] void fail_lost();
