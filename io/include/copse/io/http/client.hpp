@@ -265,6 +265,7 @@ public:
         return request_until(getting(url, std::move(headers)), when);
     }
 
+    /// `content_type` takes the place of a Content-Type among `headers`.
     response post(std::string_view url, request_body body, std::string_view content_type, fields headers = {}) {
         return request(posting(url, std::move(body), content_type, std::move(headers)));
     }
