@@ -24,6 +24,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 using namespace std::chrono_literals;
 using namespace copse_test;
@@ -132,6 +133,47 @@ TEST_F(HttpFiles, WhatHasNotChangedIsNotSentAgain) {
     EXPECT_EQ(status_of(ask("/a.txt", "GET", "If-Modified-Since: Thu, 01 Jan 1970 00:00:00 GMT\r\n")), 200);
     EXPECT_EQ(status_of(ask("/a.txt", "GET", "If-None-Match: \"x\"\r\nIf-Modified-Since: " + date + "\r\n")), 200)
         << "the tag counts (RFC 9110, 13.1.3)";
+}
+
+TEST_F(HttpFiles, APartMayBeAskedFor) {
+    const auto part = [&](const std::string& range, const char* name = "/a.txt") {
+        return ask(name, "GET", "Range: " + range + "\r\n");
+    };
+    for (const auto& [range, body, where] :
+         std::vector<std::array<const char*, 3>>{{"bytes=0-3", "many", "bytes 0-3/16"},
+                                                 {"bytes=5-9", "small", "bytes 5-9/16"},
+                                                 {"bytes=11-", "trees", "bytes 11-15/16"},
+                                                 {"Bytes= 11-99 ", "trees", "bytes 11-15/16"},
+                                                 {"bytes=-5", "trees", "bytes 11-15/16"},
+                                                 {"bytes=-99", "many small trees", "bytes 0-15/16"}}) {
+        const std::string answer = part(range);
+        EXPECT_EQ(status_of(answer), 206) << range;
+        EXPECT_EQ(body_of(answer), body);
+        EXPECT_EQ(field_of(answer, "Content-Range"), where);
+    }
+    for (const char* beyond : {"bytes=16-", "bytes=16-20", "bytes=-0"}) {
+        EXPECT_EQ(status_of(part(beyond)), 416) << beyond;
+        EXPECT_EQ(field_of(part(beyond), "Content-Range"), "bytes */16");
+    }
+    for (const char* none : {"bytes=3-2", "bytes=0-1,4-5", "lines=1-2", "bytes=", "bytes=-", "bytes=a-b", "bytes=+1-2",
+                             "bytes=1-99999999999999999999", "0-3"}) {
+        EXPECT_EQ(status_of(part(none)), 200) << none;
+        EXPECT_EQ(body_of(part(none)), "many small trees");
+    }
+    EXPECT_EQ(status_of(part("bytes=0-0", "/empty")), 416);
+    EXPECT_EQ(body_of(part("bytes=1000-250999", "/large.bin")), pattern(300'000).substr(1000, 250'000));
+    EXPECT_EQ(status_of(ask("/a.txt", "HEAD", "Range: bytes=0-3\r\n")), 200);
+}
+
+TEST_F(HttpFiles, APartOfWhatHasChangedIsAllOfIt) {
+    const std::string whole = ask("/a.txt");
+    const auto part_if = [&](const std::string& what) {
+        return status_of(ask("/a.txt", "GET", "Range: bytes=0-3\r\nIf-Range: " + what + "\r\n"));
+    };
+    EXPECT_EQ(part_if(field_of(whole, "ETag")), 206);
+    EXPECT_EQ(part_if(field_of(whole, "Last-Modified")), 206);
+    EXPECT_EQ(part_if("\"another\""), 200);
+    EXPECT_EQ(part_if("W/" + field_of(whole, "ETag")), 200) << "a weak one does not say that the bytes are the same";
 }
 
 // HT12.

@@ -13,11 +13,13 @@
 #include <cerrno>
 #include <charconv>
 #include <optional>
+#include <stdexcept>
 #include <system_error>
 #include <utility>
 
 #include <copse/io/buffer.hpp>
 
+#include "http/byte_range.hpp"
 #include "http/characters.hpp"
 #include "http/date.hpp"
 
@@ -122,6 +124,7 @@ response head_of(const struct stat& about, std::string_view name) {
     head.headers.add("Content-Type", type_of(name));
     head.headers.add("ETag", etag_of(about));
     head.headers.add("Last-Modified", detail::write_date(about.st_mtim.tv_sec, date.data()));
+    head.headers.add("Accept-Ranges", "bytes");
     head.headers.add("X-Content-Type-Options", "nosniff");  // what somebody uploaded is not taken for a page
     return head;
 }
@@ -139,12 +142,26 @@ bool is_unchanged(const fields& asked, const fields& head) noexcept {
     return asked.get("if-modified-since") == head.get("last-modified");
 }
 
+/// Of a file of `size` bytes. Empty: all of it is wanted.
+std::optional<detail::byte_range> range_of(const request& asked, const fields& head, std::uint64_t size) noexcept {
+    const auto range = asked.headers.find("range");
+    if (!range || asked.method != "GET") return std::nullopt;
+    const auto only_if = asked.headers.find("if-range");
+    if (only_if && *only_if != head.get("etag") && *only_if != head.get("last-modified")) return std::nullopt;
+    return detail::read_range(*range, size);
+}
+
+std::string text_of(const detail::byte_range& part, std::uint64_t size) {
+    return "bytes " + std::to_string(part.first) + "-" + std::to_string(part.first + part.count - 1) + "/" +
+           std::to_string(size);
+}
+
 /// Up to `size` bytes: fewer if it was cut meanwhile.
-std::string contents(int file, std::size_t size) {
+std::string contents(int file, std::uint64_t first, std::size_t size) {
     std::string all(size, '\0');
     std::size_t got = 0;
     while (got != size) {
-        const ssize_t n = ::pread(file, all.data() + got, size - got, static_cast<off_t>(got));
+        const ssize_t n = ::pread(file, all.data() + got, size - got, static_cast<off_t>(first + got));
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) throw std::system_error(errno, std::generic_category(), "reading a file to be served");
         if (n == 0) break;
@@ -152,6 +169,36 @@ std::string contents(int file, std::size_t size) {
     }
     all.resize(got);
     return all;
+}
+
+void send(exchange& x, int file, response head, const detail::byte_range& part) {
+    if (part.count <= small && x.request().method == "GET") {
+        head.body = contents(file, part.first, static_cast<std::size_t>(part.count));
+        if (head.status == 206 && head.body.size() != part.count)  // which it has been said to be
+            throw std::runtime_error("http::files: the file ended within the part that was asked for");
+        return x.respond(head);
+    }
+    x.start(head, part.count);
+    x.write_file(file, part.first, part.count);
+}
+
+void serve_file(exchange& x, int file, const struct stat& about, std::string_view name) {
+    response head = head_of(about, name);
+    if (is_unchanged(x.request().headers, head.headers)) {
+        head.status = 304;
+        return x.respond(head);
+    }
+    const auto size = static_cast<std::uint64_t>(about.st_size);
+    const auto part = range_of(x.request(), head.headers, size);
+    if (!part) return send(x, file, std::move(head), {0, size});
+    if (part->count == 0) {
+        response none = text("the file has no such bytes\n", 416);
+        none.headers.add("Content-Range", "bytes */" + std::to_string(size));
+        return x.respond(none);
+    }
+    head.status = 206;
+    head.headers.add("Content-Range", text_of(*part, size));
+    send(x, file, std::move(head), *part);
 }
 
 }  // namespace
@@ -199,19 +246,7 @@ void files::serve(exchange& x, std::string_view path) const {
     const found f = look_up(name);
     if (f.is_folder) return x.respond(redirect(std::string(x.request().path()) + "/", 301));
     if (!f.file) return x.respond(text("there is no such file\n", 404));
-
-    response head = head_of(f.about, name);
-    if (is_unchanged(x.request().headers, head.headers)) {
-        head.status = 304;
-        return x.respond(head);
-    }
-    const auto size = static_cast<std::uint64_t>(f.about.st_size);
-    if (size <= small && method == "GET") {
-        head.body = contents(f.file.get(), static_cast<std::size_t>(size));
-        return x.respond(head);
-    }
-    x.start(head, size);
-    x.write_file(f.file.get(), 0, size);
+    serve_file(x, f.file.get(), f.about, name);
 }
 
 }  // namespace copse::io::http

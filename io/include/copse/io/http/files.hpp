@@ -31,7 +31,8 @@ public:
     /// 404 for what is not there, may not be read or is no regular file, and for paths with an escape that is none, an
     /// escaped slash or NUL, a backslash, an empty segment, or a segment that begins with a dot. Content-Type is told
     /// by the name's ending; ETag is made of size and time of change, and If-None-Match answered with 304, as is
-    /// If-Modified-Since with the very time that Last-Modified said. A Range is passed over.
+    /// If-Modified-Since with the very time that Last-Modified said. One Range of bytes is answered with 206, or 416 if
+    /// the file has none of them; several, or with an If-Range that is not true any more, are passed over.
     /// Parks:   until the kernel has taken all of it.
     /// Throws:  as exchange::respond; std::system_error when a file that may be there cannot be opened or read (EMFILE,
     ///          ENOMEM, EIO, EAGAIN while another process holds a lease on it): out of a handler that is a 500.
