@@ -21,6 +21,7 @@
 using namespace std::chrono_literals;
 using namespace copse_test;
 namespace io = copse::io;
+using io::detail::real_system_calls;
 using io::detail::sys;
 
 namespace {
