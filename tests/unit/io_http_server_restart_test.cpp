@@ -75,6 +75,17 @@ TEST_F(HttpServerRestart, AStopThatComesMeanwhileIsNotUndone) {
     EXPECT_EQ(error_of([&] { client(); }), std::errc::connection_refused);
 }
 
+TEST_F(HttpServerRestart, TheLastWordCounts) {
+    serve();
+    auto one = copse::spawn([&] { server_->restart(); });
+    while (server_->is_serving()) copse::yield();
+    server_->stop();
+    server_->restart();
+    one.get();
+    EXPECT_TRUE(server_->is_serving());
+    EXPECT_EQ(ask(get), answer_of("GET / []"));
+}
+
 TEST_F(HttpServerRestart, TwoAtOnceAreOne) {
     serve();
     auto one = copse::spawn([&] { server_->restart(); });

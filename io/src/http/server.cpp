@@ -75,18 +75,19 @@ void server::start() { taker_->start(); }
 void server::serve_forever() { taker_->serve_forever(); }
 
 void server::stop() noexcept {
-    core_->note_stop();
+    core_->note_order(false);
     taker_->stop();
     core_->drain();
 }
 
 void server::restart() {
     const auto core = core_;  // the server may end while this waits
-    const std::uint64_t stops = core->stops();
+    core->note_order(true);
     core->drain();
     taker_->restart();
-    if (core->stops() == stops) return core->go_on();
-    if (!core->has_ended()) taker_->stop();  // who came later has the last word
+    if (core->has_ended() || !taker_->is_serving()) return;
+    if (core->shall_serve()) return core->go_on();
+    taker_->stop();  // who came later has the last word
 }
 
 bool server::stop_by(detail::limit within) {

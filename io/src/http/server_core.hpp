@@ -32,9 +32,9 @@ public:
     std::uint64_t era() const noexcept { return era_; }
     bool is_draining(std::uint64_t era) const noexcept { return draining_ || era != era_; }
 
-    /// How often the server was told to stop, and not to restart.
-    std::uint64_t stops() const noexcept { return stops_; }
-    void note_stop() noexcept { ++stops_; }
+    /// What the server was told last: to serve again, or to stop.
+    void note_order(bool shall_serve) noexcept { shall_serve_ = shall_serve; }
+    bool shall_serve() const noexcept { return shall_serve_; }
     /// There is no server any more, only its fibers.
     void end() noexcept { ended_ = true; }
     bool has_ended() const noexcept { return ended_; }
@@ -73,8 +73,8 @@ private:
     std::list<connection*> idle_;
     bool draining_ = false;
     bool ended_ = false;
+    bool shall_serve_ = true;
     std::uint64_t era_ = 0;
-    std::uint64_t stops_ = 0;
 };
 
 }  // namespace copse::io::http::detail
