@@ -109,8 +109,10 @@ TEST_F(boost_fibers, AKilledCallIsTold) {
         caller.join();
         EXPECT_EQ(log.take(), "told");
 
-        fibers::fiber another([&] { EXPECT_THROW(boost_fiber::call([&] { copse::sleep(1h); }), copse::fiber_killed); });
-        boost::this_fiber::sleep_for(1ms);
+        bool begun = false;
+        fibers::fiber another(
+            [&] { EXPECT_THROW(boost_fiber::call([&] { begun = true, copse::sleep(1h); }), copse::fiber_killed); });
+        while (!begun) boost::this_fiber::yield();
         ASSERT_EQ(spawned.size(), 2U);
         spawned.back().request_kill();  // while it waits
         another.join();
@@ -122,7 +124,7 @@ TEST_F(boost_fibers, OthersGoOnDuringACall) {
         auto [left, right] = io::socketpair();
         fibers::fiber reader([&, &from = left] { log("got:", received(from)); });
         fibers::fiber writer([&, &to = right] {
-            boost::this_fiber::sleep_for(1ms);
+            while (copse::hub::current().stats().watching == 0) boost::this_fiber::yield();  // the reader waits
             log("sends");
             boost_fiber::call([&] { to.send_all(as_bytes("x")); });
         });

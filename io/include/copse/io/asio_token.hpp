@@ -137,13 +137,27 @@ namespace detail {
 
 inline token_wishes wishes_of(const use_fiber_t& token) noexcept { return token.wishes_; }
 
+/// What a call returns of so many values. Asio asks for it of operations too that it does not start in the end.
+template <class... Values>
+struct returned {
+    using type = std::tuple<Values...>;
+};
+template <class Value>
+struct returned<Value> {
+    using type = Value;
+};
+template <>
+struct returned<> {
+    using type = void;
+};
+
 /// How one operation ended, and what that means for the call: its error is thrown or told, its values are returned.
 template <class... Values>
-struct outcome {
+struct outcome : returned<Values...> {
     static void check(foreign_operation& /*of*/, const token_wishes& wishes, const Values&... /*values*/) {
         if (wishes.code != nullptr) wishes.code->clear();
     }
-    static auto give(std::tuple<Values...>& ended) {
+    static typename returned<Values...>::type give(std::tuple<Values...>& ended) {
         if constexpr (sizeof...(Values) == 1) {
             return std::get<0>(std::move(ended));
         } else if constexpr (sizeof...(Values) > 1) {
@@ -153,9 +167,9 @@ struct outcome {
 };
 
 template <class... Values>
-struct outcome_after_error {
+struct outcome_after_error : returned<Values...> {
     template <class Error>
-    static auto give(std::tuple<Error, Values...>& ended) {
+    static typename returned<Values...>::type give(std::tuple<Error, Values...>& ended) {
         if constexpr (sizeof...(Values) == 1) {
             return std::get<1>(std::move(ended));
         } else if constexpr (sizeof...(Values) > 1) {
@@ -212,7 +226,7 @@ public:
     void drop() noexcept { finish(); }
 
     /// By the fiber, once it has ended.
-    auto give(const token_wishes& wishes) {
+    typename handed_over::type give(const token_wishes& wishes) {
         if (failure_ != nullptr) std::rethrow_exception(failure_);
         if (!values_) {
             if (was_asked()) copse::detail::attend();
@@ -389,11 +403,9 @@ namespace boost::asio {
 
 template <class Result, class... Args>
 class async_result<copse::io::use_fiber_t, Result(Args...)> {
-    using result = copse::io::detail::asio_result<std::decay_t<Args>...>;
-
 public:
     using completion_handler_type = copse::io::detail::fiber_handler<std::decay_t<Args>...>;
-    using return_type = decltype(std::declval<result&>().give(copse::io::detail::token_wishes()));
+    using return_type = typename copse::io::detail::outcome<std::decay_t<Args>...>::type;
 
     template <class Initiation, class... InitArgs>
     static return_type initiate(Initiation&& initiation, const copse::io::use_fiber_t& token, InitArgs&&... args) {
