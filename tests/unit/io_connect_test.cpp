@@ -160,7 +160,7 @@ TEST_F(IoConnect, IfNoneIsAllowedNothingIsSent) {
     EXPECT_EQ(error_of([&] { io::connect("localhost:9", none); }), std::errc::permission_denied);
     const std::string text = text_of([&] { io::connect("localhost:9", none); });
     EXPECT_NE(text.find("localhost:9"), std::string::npos) << text;
-    EXPECT_NE(text.find("127.0.0.1:9, [::1]:9"), std::string::npos) << text;
+    EXPECT_NE(text.find("127.0.0.1:9"), std::string::npos) << text;
     EXPECT_EQ(error_of([&] { io::connect("127.0.0.1:9", none); }), std::errc::permission_denied);
     EXPECT_TRUE(attempts.empty());
 }
