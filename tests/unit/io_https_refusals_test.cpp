@@ -1,4 +1,4 @@
-// The HTTP client: servers that answer before they have the whole body, and leave.
+// The HTTP client, over TLS and without: servers that answer before they have the whole body, and leave.
 
 #include "io_http_script.hpp"
 #include "io_tls_pair.hpp"
