@@ -56,6 +56,20 @@ TEST_F(HttpServer, Fault_HT10_AnEmptyLengthIsNone) {
     EXPECT_EQ(ask("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n"), "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
 }
 
+// The client has broken its body, which the handler knows; what it asks next has broken by itself.
+TEST_F(HttpServer, Fault_HT13_AResetBySomebodyElseIsAFailureAlsoThen) {
+    error_recorder told;
+    serve([](http::exchange& x) {
+        EXPECT_THROW(x.read_body(), http::error);
+        auto [near, far] = tcp_pair();
+        far.set_option(io::linger(0s));
+        far.close();
+        recv_text(near);
+    });
+    EXPECT_EQ(refused_with("PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), 500);
+    EXPECT_EQ(told.count(), 1U);
+}
+
 // Where it is copied piece by piece, too.
 TEST_F(HttpServer, Fault_HT10_OfAFileThatIsTooLongNothingIsSent) {
     struct passing {

@@ -207,6 +207,8 @@ connection::outcome connection::failure(int status, const char* whose) const {
 bool connection::is_of_client(const std::system_error& e) const noexcept {
     const bool refused = e.code() == make_error_code(errc::upgrade_refused) && turn_->answer.is_whole();
     if (given_away_) return is_of_given(e);
+    const auto* known = dynamic_cast<const io::detail::has_origin*>(&e);
+    if (known != nullptr && known->where != wire_.whose()) return false;
     return refused || turn_->body.has_failed() || turn_->answer.is_broken();
 }
 

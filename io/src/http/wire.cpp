@@ -75,7 +75,7 @@ bool patience::is_over() {
 }
 
 io::detail::origin wire::whose() const {
-    if (is_secure_) return origin_;
+    if (is_secure_ || !plain_.is_open()) return origin_;
     const io::detail::entry& e = io::detail::socket_access::use(plain_, "serve");
     return {e.fd, e.generation};
 }
