@@ -77,8 +77,11 @@ void service::restart() {
     if (abandoned_) fail(EBADF, "restart of a server that is gone");
     cease();
     const std::uint64_t stops_before = stops_;
-    join_taker();
-    if (!stopped_.is_set() || stops_ != stops_before) return;  // another fiber was faster, or wants it to be stopped
+    const auto is_wanted = [&] { return stopped_.is_set() && stops_ == stops_before; };
+    do {
+        join_taker();
+    } while (is_wanted() && is_taking());  // it may have been restarted and be in the middle of that again
+    if (!is_wanted()) return;              // another fiber was faster, or wants it to be stopped
     reopen();
     taker_ = {};
     failure_ = nullptr;

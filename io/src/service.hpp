@@ -123,6 +123,7 @@ private:
 
     void cease() noexcept;
     void join_taker() const;
+    bool is_taking() const { return !taker_.empty() && !taker_.ready(); }
     bool drain_by(clock::time_point deadline, std::uint64_t era);
     void leave(std::list<any_fiber>::iterator place) noexcept;
     void take_until_stopped();

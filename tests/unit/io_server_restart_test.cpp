@@ -8,7 +8,9 @@
 
 #include <memory>
 #include <optional>
+#include <random>
 #include <system_error>
+#include <vector>
 
 using namespace std::chrono_literals;
 using namespace copse_test;
@@ -58,6 +60,24 @@ TEST_F(IoServerRestart, Fault_NT24_AStopWithoutEndIsEndedByARestart) {
     EXPECT_TRUE(server.is_serving());
     EXPECT_TRUE(is_served(old));
     serving.get();
+}
+
+TEST_F(IoServerRestart, Fault_NT24_ARestartThatWaitsOutlastsTwoOfAnother) {
+    const error_recorder errors;
+    io::stream_server server("127.0.0.1:0", echo);
+    server.start();
+    copse::yield();
+    auto twice = copse::spawn([&] {
+        server.restart();
+        server.restart();
+    });
+    auto once = copse::spawn([&] { server.restart(); });
+    copse::join_all(twice, once);
+    copse::yield();
+    EXPECT_TRUE(server.is_serving());
+    auto client = io::connect(server.local_endpoint());
+    EXPECT_TRUE(is_served(client));
+    EXPECT_EQ(errors.count(), 0U) << "one fiber takes connections";
 }
 
 TEST_F(IoServerRestart, Fault_NT24_AStopThatComesDuringARestartCounts) {
@@ -160,6 +180,35 @@ TEST_F(IoServerRestart, Fault_NT24_AStopThatWaitsLeavesTheSocketOfARestartedData
     client.send("22");
     EXPECT_EQ(recv_text(client), "22");
     EXPECT_TRUE(server.is_serving());
+}
+
+// Whatever several fibers want of it at a time, none of them is left behind, and the last word counts.
+TEST_F(IoServerRestart, Fault_NT24_AnyOrderOfStopsAndRestartsComesToAnEnd) {
+    for (unsigned seed = 0; seed < 40; ++seed) {
+        copse::virtual_time time;
+        const error_recorder errors;
+        std::mt19937 dice(seed);
+        io::stream_server server("127.0.0.1:0", echo);
+        server.start();
+        std::vector<io::socket> clients;
+        std::vector<copse::fiber<void>> all;
+        for (int step = 0; step < 30; ++step) {
+            switch (dice() % 5) {
+            case 0: all.push_back(copse::spawn([&] { server.restart(); })); break;
+            case 1: all.push_back(copse::spawn([&] { server.stop(); })); break;
+            case 2: all.push_back(copse::spawn([&] { server.stop_for(1s); })); break;
+            case 3: all.push_back(copse::spawn([&] { server.stop_for(1h); })); break;
+            default: error_of([&] { clients.push_back(io::connect(server.local_endpoint())); });  // or it is stopped
+            }
+            for (unsigned turns = dice() % 4; turns != 0; --turns) copse::yield();
+        }
+        copse::join_all(all);
+        EXPECT_LE(time.elapsed(), 2h) << "seed " << seed;
+        EXPECT_EQ(errors.count(), 0U) << "seed " << seed;
+        server.restart();
+        auto last = io::connect(server.local_endpoint());
+        EXPECT_TRUE(is_served(last)) << "seed " << seed;
+    }
 }
 
 }  // namespace
