@@ -37,7 +37,7 @@ TEST_F(GeventSocket, WhatIsKnownToBeThereIsTakenWithoutASwitch) {
 TEST_F(GeventSocket, DataWinsOverADeadlineThatIsDueWithIt) {
     copse::virtual_time time;
     auto [left, right] = io::socketpair();
-    const auto late = [&](auto receive) {
+    const auto late = [&, &left = left](auto receive) {
         auto reader = copse::spawn(receive);
         copse::yield();
         left.send_all("abc");
