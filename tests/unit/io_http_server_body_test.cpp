@@ -28,13 +28,13 @@ const std::string put = "PUT / HTTP/1.1\r\nHost: x\r\n";
 TEST_F(HttpServer, ABodyCanBeCopied) {
     const std::string large = pattern(100'000);
     auto [near, far] = io::socketpair();
-    serve([&](http::exchange& x) {
-        const auto n = io::copy(x.body(), near);
-        near.shutdown(io::shut::write);
-        EXPECT_EQ(io::copy(x.body(), near), 0U) << "its end stays";
+    serve([&to = near](http::exchange& x) {
+        const auto n = io::copy(x.body(), to);
+        to.shutdown(io::shut::write);
+        EXPECT_EQ(io::copy(x.body(), to), 0U) << "its end stays";
         x.respond(http::text(std::to_string(n)));
     });
-    auto copied = copse::spawn([&, &from = far] { return recv_to_end(from); });
+    auto copied = copse::spawn([&from = far] { return recv_to_end(from); });
     EXPECT_EQ(ask(put + "Content-Length: 100000\r\n\r\n" + large), answer_of("100000"));
     EXPECT_EQ(copied.get(), large);
 }
