@@ -160,15 +160,15 @@ void pool_threads::run(const std::shared_ptr<thread_task>& task) {
     errand::stand w(*leaving);
     // Whatever ends the wait, the task may outlive it.
     const struct awaited {
-        awaited(pool_threads& p, thread_task& t, wait& w) noexcept : pool(p), task(t) { task.waiter_ = &w; }
+        awaited(pool_threads& p, const thread_task& t, const wait& by) noexcept : pool(p), task(t), us(by) {}
         awaited(const awaited&) = delete;
         awaited& operator=(const awaited&) = delete;
         ~awaited() {
-            if (task.waiter_->ended != cause::satisfied) pool.withdraw(task);
-            task.waiter_ = nullptr;
+            if (us.ended != cause::satisfied) pool.withdraw(task);
         }
         pool_threads& pool;
-        thread_task& task;
+        const thread_task& task;
+        const wait& us;
     } by_us(*this, *task, w);
     hand_in(leaving);
     park(w);

@@ -225,6 +225,14 @@ bool reactor::pause(const entry& e, limit& within, unsigned attempt, const char*
     return true;
 }
 
+// epoll does not tell all of it: a Unix socket that was full is not writable when its sending half is shut.
+void reactor::has_ended(entry& e, direction d) noexcept {
+    e.ready |= bit(d);
+    e.ended = true;
+    while (copse::detail::wait* w = e.waiters(d).front()) copse::detail::complete(*w, copse::detail::cause::satisfied);
+    tell_watchers(e, d == direction::in ? EPOLLIN | EPOLLRDHUP : EPOLLOUT);
+}
+
 void reactor::closing(entry& e) noexcept {
     const bool known = e.registered != registration::none;
     disown(e);

@@ -117,6 +117,9 @@ public:
     /// deadline.
     bool pause(const entry& e, limit& within, unsigned attempt, const char* operation);
 
+    /// We have shut this direction: from now on every call answers at once, with its end.
+    void has_ended(entry& e, direction d) noexcept;
+
     /// The number is about to change hands: fails the waiters, forgets everything.
     void closing(entry& e) noexcept;
 

@@ -145,10 +145,8 @@ void socket::listen(int backlog) {
 void socket::shutdown(shut how) {
     entry& e = use("shutdown");
     if (sys.shutdown(fd_, static_cast<int>(how)) != 0) detail::fail(errno, "shutdown", e, direction::out);
-    // Both directions answer at once from now on, the one that was shut with its end.
-    if (how != shut::write) e.ready |= bit(direction::in);
-    if (how != shut::read) e.ready |= bit(direction::out);
-    e.ended = true;
+    if (how != shut::write) detail::home.now->has_ended(e, direction::in);
+    if (how != shut::read) detail::home.now->has_ended(e, direction::out);
 }
 
 void socket::set_option(int level, int name, std::span<const std::byte> value) {

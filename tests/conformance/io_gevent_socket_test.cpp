@@ -101,8 +101,7 @@ TEST_F(GeventSocket, CloseWakesWhoConnects) {
     EXPECT_EQ(connecting.get(), std::errc::bad_file_descriptor);
 }
 
-// rule 129, changed: it is no EBADF, but what the kernel says of a half that was shut down. Over TCP: of Unix
-// sockets epoll does not tell a sender.
+// rule 129, changed: it is no EBADF, but what the kernel says of a half that was shut down
 TEST_F(GeventSocket, ShutdownWakesTheDirectionItIsOf) {
     for (const char* where : {"127.0.0.1:0", "[::1]:0"}) {
         auto [left, right] = tcp_pair(where);
@@ -116,6 +115,18 @@ TEST_F(GeventSocket, ShutdownWakesTheDirectionItIsOf) {
         left.shutdown(io::shut::read);
         EXPECT_EQ(reader.get(), 0U);
     }
+}
+
+// rule 129: epoll does not tell of this one
+TEST_F(GeventSocket, ShutdownWakesASenderOfAUnixSocket) {
+    auto [left, right] = io::socketpair();
+    fill(left);
+    auto writer = copse::spawn([&, &left = left] { return error_of([&] { left.send("x"); }); });
+    auto watcher = copse::spawn([&, &left = left] { io::wait_writable(left.native_handle()); });
+    copse::yield();
+    left.shutdown(io::shut::write);
+    EXPECT_EQ(writer.get(), std::errc::broken_pipe);
+    watcher.join();
 }
 
 // rule 129

@@ -34,12 +34,6 @@ public:
 
     /// On the other thread.
     virtual void run() noexcept = 0;
-
-private:
-    friend class pool_threads;
-
-    hub_handle home_;         // of the fiber
-    wait* waiter_ = nullptr;  // the fiber's, as long as it waits; its thread's alone
 };
 
 template <class R, class Call>

@@ -24,7 +24,7 @@ struct watch_access {
 class lookout {
 public:
     /// `kind` is what a dump shows.
-    explicit lookout(const char* kind) noexcept : kind_(kind) {}
+    explicit lookout(const char* kind) : kind_(kind) {}
     lookout(const lookout&) = delete;
     lookout& operator=(const lookout&) = delete;
     ~lookout();

@@ -77,7 +77,8 @@ public:
 
     void end_sending(std::optional<clock::time_point> until) override {
         if constexpr (ends_in_time<S>) {
-            until ? it().shutdown_until(shut::write, *until) : it().shutdown(shut::write);
+            if (until) return void(it().shutdown_until(shut::write, *until));
+            it().shutdown(shut::write);
         } else if constexpr (byte_stream<S>) {
             it().shutdown(shut::write);
         } else if constexpr (!readable<S>) {

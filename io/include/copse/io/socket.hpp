@@ -531,7 +531,7 @@ socket listen_until(std::string_view here, std::chrono::time_point<Clock, Durati
     return detail::listen_by(here, with, detail::limit::until(when));
 }
 
-/// How to connect: `connect("example.org:80", {.allow_address = is_public})`.
+/// How to connect: `connect("example.org:80", {.allow_address = &io::endpoint::is_global})`.
 struct connect_options {
     /// Asked, if there is one, about each address that the name has, before anything is sent to any: those that it does not
     /// allow are passed over. For names that come from others, and might lead into one's own network: what was looked at is

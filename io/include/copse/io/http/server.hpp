@@ -380,8 +380,8 @@ public:
 
     /// Stops, waits `length` at most for the requests to end by themselves, kills those that have not, and gives their
     /// clean-up a second.
-    /// Parks:   while requests run.
-    /// Returns: whether all ended by themselves.
+    /// Parks:   while requests run, but no longer than until a restart.
+    /// Returns: whether all that ran ended by themselves.
     template <class Rep, class Period>
     bool stop_for(std::chrono::duration<Rep, Period> length) {
         return stop_by(detail::limit::within(length));

@@ -68,8 +68,8 @@ struct websocket_options {
 ///
 /// One fiber receives (a second gets concurrent_use); any number may send at the same time, whose messages go out whole, in
 /// the order in which they called. Whoever receives also answers pings, sends those of `ping_interval`, and takes part in
-/// the end: somebody should always receive. A peer that has vanished without a word is found out by that, 90 s after its
-/// last sign of life.
+/// the end: somebody should always receive. A peer that has vanished without a word is found out by who receives, by default
+/// 90 s after its last sign of life.
 ///
 /// | state   | entered by                                                                                   |
 /// |---------|----------------------------------------------------------------------------------------------|
