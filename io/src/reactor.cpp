@@ -230,7 +230,6 @@ void reactor::has_ended(entry& e, direction d) noexcept {
     e.ready |= bit(d);
     e.ended = true;
     while (copse::detail::wait* w = e.waiters(d).front()) copse::detail::complete(*w, copse::detail::cause::satisfied);
-    tell_watchers(e, d == direction::in ? EPOLLIN | EPOLLRDHUP : EPOLLOUT);
 }
 
 void reactor::closing(entry& e) noexcept {

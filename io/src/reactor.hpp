@@ -54,7 +54,7 @@ struct guest : copse::detail::wait_link {
     void (*abandoned)(guest&) noexcept = nullptr;    // in the child of a fork, while the numbers are still the parent's
     bool (*intact)(const guest&) noexcept = nullptr;  // whether `fd` is still its own; null: nobody can tell
     bool ends_by_itself = false;  // it is waited for the kernel only: virtual time does not run ahead of it
-    bool unheard = false;         // epoll tells nothing of it any more: while it is busy it is called often instead
+    bool unheard = false;  // nothing is sure to be heard of it any more: while it is busy it is called often instead
 };
 
 class reactor {
@@ -177,6 +177,8 @@ private:
     void call_guest(int fd) noexcept;
     bool has_unheard_guest() const noexcept;
     void call_unheard_guests() noexcept;
+    template <class Chosen>
+    void call_guests(Chosen chosen) noexcept;
     bool guests_post() const noexcept;
     bool has_busy_guest() const noexcept;
     void abandon_guests() noexcept;

@@ -48,9 +48,20 @@ void reactor::rejoin_guests() noexcept {
     }
 }
 
+// None of them joins or leaves when it is called.
+template <class Chosen>
+void reactor::call_guests(Chosen chosen) noexcept {
+    for (std::size_t n = guests_.size(); n > 0; --n) {
+        guest& g = *guests_.front();
+        g.unlink();
+        guests_.push_back(g);
+        if (chosen(g)) g.called(g);
+    }
+}
+
+// Several, when one has lost its number to another without knowing it yet. To be called for nothing does no harm.
 void reactor::call_guest(int fd) noexcept {
-    guest* const g = guests_.find([fd](const guest& each) { return each.fd == fd; });
-    if (g != nullptr) g->called(*g);
+    call_guests([fd](const guest& g) { return g.fd == fd; });
 }
 
 bool reactor::has_unheard_guest() const noexcept {
@@ -58,12 +69,7 @@ bool reactor::has_unheard_guest() const noexcept {
 }
 
 void reactor::call_unheard_guests() noexcept {
-    for (std::size_t n = guests_.size(); n > 0; --n) {
-        guest& g = *guests_.front();
-        g.unlink();
-        guests_.push_back(g);
-        if (g.unheard) g.called(g);
-    }
+    call_guests([](const guest& g) { return g.unheard; });
 }
 
 bool reactor::guests_post() const noexcept {

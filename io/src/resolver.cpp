@@ -18,7 +18,6 @@
 #include <copse/shared/async_result.hpp>
 #include <copse/spawn.hpp>
 #include <copse/thread_pool.hpp>
-#include <copse/timeout.hpp>
 
 #include "failure.hpp"
 #include "lookup.hpp"
@@ -187,6 +186,28 @@ private:
     outcome outcome_{.abandoned = true};
 };
 
+// The same for the name of an address, for which nobody else waits.
+class name_promise {
+public:
+    name_promise(const endpoint& address, std::shared_ptr<answer> to) : address_(address), answer_(std::move(to)) {}
+    name_promise(const name_promise&) = delete;
+    name_promise& operator=(const name_promise&) = delete;
+    ~name_promise() { answer_->set(std::move(outcome_)); }
+
+    void keep_by_the_system() noexcept {
+        try {
+            outcome_ = ask_for_name(address_);
+        } catch (...) {
+            outcome_ = {.error = EAI_MEMORY};
+        }
+    }
+
+private:
+    const endpoint address_;
+    const std::shared_ptr<answer> answer_;
+    outcome outcome_{.abandoned = true};
+};
+
 }  // namespace
 
 class resolver::desk : public std::enable_shared_from_this<desk> {
@@ -216,9 +237,12 @@ public:
     /// Returns: empty at the deadline.
     std::optional<outcome> ask_name(const endpoint& address, detail::limit& within) {
         const clock::time_point deadline{std::chrono::nanoseconds(within.deadline())};
-        if (engine_ == nullptr) return ask_the_system_for_name(address, deadline);
         const auto came = std::make_shared<answer>();
-        engine_->find_name(address, [came](outcome o) { came->set(std::move(o)); });
+        if (engine_ != nullptr) {
+            engine_->find_name(address, [came](outcome o) { came->set(std::move(o)); });
+        } else {
+            ask_the_system_for_name(address, came);
+        }
         if (!came->wait_until(deadline)) return std::nullopt;
         return came->get();
     }
@@ -226,14 +250,12 @@ public:
     const std::shared_ptr<answers> table;
 
 private:
-    std::optional<outcome> ask_the_system_for_name(const endpoint& address, clock::time_point deadline) {
-        const timeout end(std::chrono::nanoseconds(copse::detail::length_until(deadline)));
-        try {
-            return threads_.apply(ask_for_name, address);
-        } catch (const timeout_expired& e) {
-            if (!end.threw(e)) throw;
-        }
-        return std::nullopt;
+    // In a fiber of its own, as addresses: a call whose time is over must not hold up the end of the threads.
+    void ask_the_system_for_name(const endpoint& address, const std::shared_ptr<answer>& to) {
+        spawn({.name = "resolver"},
+              [held = shared_from_this(), p = std::make_shared<name_promise>(address, to)]() mutable {
+                  held->threads_.apply([q = std::move(p)] { q->keep_by_the_system(); });
+              });
     }
 
     // Whoever else waits for the answer asks again if it cannot even be promised.

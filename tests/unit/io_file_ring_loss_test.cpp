@@ -2,6 +2,7 @@
 
 #include "exceptions.hpp"
 #include "io_file_fixture.hpp"
+#include "reactor.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -112,6 +113,41 @@ TEST_F(IoFileRingLoss, Fault_FD05_ANumberThatIsAnothersByNowStaysOpenWhenTheThre
     }).join();
     ASSERT_GE(number, 0);
     for (const auto& each : own) EXPECT_EQ(::write(each.get(), "x", 1), 1) << each.get();
+}
+
+/// Another event loop, as Asio's.
+struct other_loop : io::detail::guest {
+    other_loop() noexcept {
+        called = [](io::detail::guest& g) noexcept { static_cast<other_loop&>(g).was_called = true; };
+        posts = [](const io::detail::guest&) noexcept { return false; };
+        busy = [](const io::detail::guest&) noexcept { return true; };
+        abandoned = [](io::detail::guest&) noexcept {};
+    }
+    bool was_called = false;
+};
+
+TEST_F(IoFileRingLoss, Fault_FD05_AnotherLoopUnderItsNumberHearsWhatIsItsOwn) {
+    auto f = made("a", "abc");
+    EXPECT_EQ(read_at(f, 0, 3), "abc");
+    const auto rings = numbers_of("[io_uring]");
+    ASSERT_EQ(rings.size(), 1U);
+    int ends[2];
+    ASSERT_EQ(::pipe(ends), 0);
+    const io::descriptor in(ends[0]);
+    const io::descriptor out(ends[1]);
+    ASSERT_EQ(::dup2(in.get(), rings.front()), rings.front());
+    io::descriptor its_own(rings.front());
+    other_loop loop;
+    loop.fd = its_own.get();
+    io::detail::reactor::here().add(loop);
+    EXPECT_EQ(::write(out.get(), "x", 1), 1);
+    for (int i = 0; i < 500 && !loop.was_called; ++i) copse::yield();
+    EXPECT_TRUE(loop.was_called);
+    io::detail::reactor::here().remove(loop);
+    its_own = io::descriptor();
+    EXPECT_EQ(read_at(f, 0, 3), "abc");
+    EXPECT_EQ(read_at(f, 0, 3), "abc");
+    EXPECT_EQ(io::file_engine(), io::disk_engine::io_uring) << "it has another one";
 }
 
 TEST_F(IoFileRingLoss, Fault_FD05_ASocketUnderItsNumberHearsWhatIsItsOwn) {

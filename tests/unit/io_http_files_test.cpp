@@ -155,8 +155,8 @@ TEST_F(HttpFiles, APartMayBeAskedFor) {
         EXPECT_EQ(status_of(part(beyond)), 416) << beyond;
         EXPECT_EQ(field_of(part(beyond), "Content-Range"), "bytes */16");
     }
-    for (const char* none : {"bytes=3-2", "bytes=0-1,4-5", "lines=1-2", "bytes=", "bytes=-", "bytes=a-b", "bytes=+1-2",
-                             "bytes=1-99999999999999999999", "0-3"}) {
+    for (const char* none : {"bytes=3-2", "bytes=20-16", "bytes=0-1,4-5", "lines=1-2", "bytes=", "bytes=-", "bytes=a-b",
+                             "bytes=+1-2", "bytes=1-99999999999999999999", "0-3"}) {
         EXPECT_EQ(status_of(part(none)), 200) << none;
         EXPECT_EQ(body_of(part(none)), "many small trees");
     }
@@ -171,7 +171,7 @@ TEST_F(HttpFiles, APartOfWhatHasChangedIsAllOfIt) {
         return status_of(ask("/a.txt", "GET", "Range: bytes=0-3\r\nIf-Range: " + what + "\r\n"));
     };
     EXPECT_EQ(part_if(field_of(whole, "ETag")), 206);
-    EXPECT_EQ(part_if(field_of(whole, "Last-Modified")), 206);
+    EXPECT_EQ(part_if(field_of(whole, "Last-Modified")), 200) << "within a second a file may change twice";
     EXPECT_EQ(part_if("\"another\""), 200);
     EXPECT_EQ(part_if("W/" + field_of(whole, "ETag")), 200) << "a weak one does not say that the bytes are the same";
 }

@@ -5,6 +5,7 @@
 #include "io_websocket_peers.hpp"
 
 #include <copse/io/http/websocket.hpp>
+#include <copse/io/tls_error.hpp>
 #include <copse/virtual_time.hpp>
 
 #include <array>
@@ -74,6 +75,10 @@ TEST_F(HttpServerUpgrade, Fault_HT13_ErrorsOfOthersThanTheClientAreFailures) {
         recv_text(near);
     });
     EXPECT_EQ(upstream.substr(0, 8), "GET /a: ") << "a reset by somebody else";
+#if COPSE_TEST_TLS
+    EXPECT_NE(told_of([](io::any_stream&) { throw io::tls_error(io::certificate_errc::expired, "upstream"); }), "");
+    EXPECT_NE(told_of([](io::any_stream&) { throw io::stream_truncated("upstream"); }), "") << "ours is no TLS";
+#endif
     EXPECT_EQ(told_of(read_to_end), "") << "and by the client";
 }
 

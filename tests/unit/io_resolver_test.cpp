@@ -125,6 +125,19 @@ TEST_F(IoResolver, NamesOfAddressesWithinTheirTime) {
     EXPECT_EQ(asks.name_of_for(seven, 1h), "seven.test");
 }
 
+TEST_F(IoResolver, ANameThatIsNotWaitedForHoldsNobodyUp) {
+    static std::counting_semaphore<1> answered(0);
+    sys.getnameinfo = [](const sockaddr*, socklen_t, char*, socklen_t, char*, socklen_t, int) {
+        answered.acquire();
+        return EAI_AGAIN;
+    };
+    {
+        resolver asks({.threads = 1});
+        EXPECT_THROW(asks.name_of_for(endpoint::parse("192.0.2.7:80"), 1ms), io::timed_out);
+    }
+    answered.release();  // it has ended before
+}
+
 }  // namespace
 
 TEST_F(IoResolver, Fault_DN07_NumericAndLocalhostAreAnsweredOnTheSpot) {

@@ -8,7 +8,10 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <thread>
+#include <utility>
 
 using namespace std::chrono_literals;
 using namespace copse_test;
@@ -63,6 +66,45 @@ TEST_F(IoWebsocket, AKillComesAfterAnAbort) {
     ending.join();
     EXPECT_TRUE(ending.killed());
     EXPECT_EQ(w.log->ended, 1U);
+}
+
+thread_local websocket of_this_thread;
+
+TEST_F(IoWebsocket, MayEndAfterTheGreenletsOfItsThread) {
+    std::thread([] {
+        EXPECT_FALSE(of_this_thread.is_open());  // made before copse is used here, so it ends later
+        auto [near, far] = io::socketpair();
+        of_this_thread = websocket::accept(std::move(near), asked_for_upgrade());
+        EXPECT_TRUE(of_this_thread.is_open());
+    }).join();
+}
+
+/// Its sending half is never shut, however long one waits.
+struct stuck_stream {
+    io::any_stream below;
+
+    std::size_t recv(std::span<std::byte> into) { return below.recv(into); }
+    std::size_t recv_until(std::span<std::byte> into, copse::clock::time_point when) {
+        return below.recv_until(into, when);
+    }
+    void send_all(std::span<const io::const_buffer> pieces) { below.send_all(pieces); }
+    void send_all_until(std::span<const io::const_buffer> pieces, copse::clock::time_point when) {
+        below.send_all_until(pieces, when);
+    }
+    void shutdown(io::shut) { copse::sleep(24h); }
+    void shutdown_until(io::shut, copse::clock::time_point when) { copse::sleep_until(when); }
+    void close() { below.close(); }
+    bool is_open() const noexcept { return below.is_open(); }
+};
+
+TEST_F(IoWebsocket, LastWordsTakeNoLongerThanTheirTime) {
+    copse::virtual_time time;
+    auto [near, far] = io::socketpair();
+    auto w = websocket::accept(stuck_stream{std::move(near)}, asked_for_upgrade());
+    raw_client client(std::move(far));
+    client.send(fin | 0x3, "");  // an opcode that there is not
+    EXPECT_EQ(code_of([&] { w.receive_for(1s); }), http::errc::bad_frame);
+    EXPECT_LE(time.elapsed(), 1s);
 }
 
 TEST_F(IoWebsocket, MayEndWhileFibersSendPingAndClose) {

@@ -26,6 +26,7 @@ public:
         below_.send_all_until(pieces, when);
     }
     void shutdown(shut how) { below_.shutdown(how); }
+    void shutdown_until(shut how, clock::time_point when) { below_.shutdown_until(how, when); }
     void close() { below_.close(); }
     bool is_open() const noexcept { return below_.is_open(); }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 
 #include <copse/io/http/fields.hpp>
 
@@ -36,10 +37,10 @@ std::optional<byte_range> read_range(std::string_view field, std::uint64_t size)
     if (dash == std::string_view::npos) return std::nullopt;
     if (dash == 0) return read_suffix(range.substr(1), size);
     const auto first = number_of(range.substr(0, dash));
-    const auto last = dash + 1 == range.size() ? size : number_of(range.substr(dash + 1));
-    if (!first || !last) return std::nullopt;
+    const bool to_the_end = dash + 1 == range.size();
+    const auto last = to_the_end ? std::numeric_limits<std::uint64_t>::max() : number_of(range.substr(dash + 1));
+    if (!first || !last || *last < *first) return std::nullopt;
     if (*first >= size) return byte_range{};
-    if (*last < *first) return std::nullopt;
     return byte_range{*first, std::min(*last, size - 1) - *first + 1};
 }
 

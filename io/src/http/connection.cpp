@@ -24,6 +24,15 @@ bool speaks_no_tls([[maybe_unused]] const std::system_error& e) noexcept {
 #endif
 }
 
+/// TLS of another peer of the handler's: the client has none, or was asked for its certificate before there was a handler.
+bool is_of_other_tls([[maybe_unused]] const std::system_error& e, [[maybe_unused]] bool client_has_it) noexcept {
+#ifdef COPSE_HAS_TLS
+    return speaks_no_tls(e) && (!client_has_it || e.code().category() == certificate_category());
+#else
+    return false;
+#endif
+}
+
 /// The peer left, or takes too long: everyday life, nobody to answer.
 bool is_gone(const std::system_error& e) noexcept {
     return speaks_no_tls(e) || e.code() == std::errc::connection_reset || e.code() == std::errc::broken_pipe ||
@@ -205,6 +214,7 @@ connection::outcome connection::failure(int status, const char* whose) const {
 
 // Not of a client or a file of the handler's own, whose errors look the same.
 bool connection::is_of_client(const std::system_error& e) const noexcept {
+    if (is_of_other_tls(e, wire_.is_secure())) return false;
     const bool refused = e.code() == make_error_code(errc::upgrade_refused) && turn_->answer.is_whole();
     if (given_away_) return is_of_given(e);
     const auto* known = dynamic_cast<const io::detail::has_origin*>(&e);

@@ -12,6 +12,8 @@
 #include <copse/io/error.hpp>
 #include <copse/shield.hpp>
 
+#include "http/close_quietly.hpp"
+
 namespace copse::io::http::detail {
 
 namespace {
@@ -117,8 +119,8 @@ void upload::send_chunks() {
 void upload::stop() noexcept {
     const any_fiber sender = std::exchange(sender_, any_fiber());
     if (sender.empty()) return;
-    const shield kept_back;
     try {
+        const shield kept_back;
         sender.kill();
         if (sender.ready()) return;
         // We are within it.
@@ -129,13 +131,7 @@ void upload::stop() noexcept {
 }
 
 void upload::close_stream() noexcept {
-    if (std::exchange(closed_, true)) return;
-    const shield kept_back;
-    try {
-        stream().close();
-    } catch (...) {
-        // A stream of somebody's own that cannot even be closed.
-    }
+    if (!std::exchange(closed_, true)) close_quietly(stream());
 }
 
 void upload::close() noexcept {

@@ -8,8 +8,8 @@
 #include <copse/detail/wait.hpp>
 #include <copse/error.hpp>
 #include <copse/io/error.hpp>
-#include <copse/shield.hpp>
 
+#include "http/close_quietly.hpp"
 #include "http/deadline.hpp"
 #include "http/flagged.hpp"
 
@@ -278,7 +278,7 @@ void websocket_state::end_after(const websocket_engine::step& last) {
 void websocket_state::say_last_words(clock::time_point until) {
     try {
         flush(until);
-        stream_.shutdown(shut::write);
+        stream_.shutdown_until(shut::write, until);
     } catch (const std::system_error&) {
         // It is of no use in any case.
     }
@@ -340,12 +340,7 @@ void websocket_state::drop_until_goodbye(clock::time_point deadline) {
 
 void websocket_state::abort() noexcept {
     if (std::exchange(phase_, phase::closed) == phase::closed) return;
-    const shield kept_back;
-    try {
-        stream_.close();
-    } catch (...) {
-        // A stream of somebody's own that cannot even be closed.
-    }
+    close_quietly(stream_);
     closed_.set();
 }
 

@@ -349,8 +349,12 @@ disk_ring* ring_here() noexcept {
     if (here.ring == nullptr && !here.refused) {
         try {
             here.ring = std::make_unique<disk_ring>();
+        } catch (const std::system_error& e) {
+            // ENOSYS, EPERM of a sandbox, ENOMEM: threads are as good. Descriptors may be free again later.
+            here.refused =
+                e.code() != std::errc::too_many_files_open && e.code() != std::errc::too_many_files_open_in_system;
         } catch (...) {
-            here.refused = true;  // ENOSYS, EPERM of a sandbox, ENOMEM: threads are as good
+            here.refused = true;
         }
     }
     return here.ring != nullptr && here.ring->is_open() ? here.ring.get() : nullptr;
