@@ -1,7 +1,8 @@
 // The table of slabs: a list of chunks that only grows; its lines are used again.
 //
-// A line's `begin` is null while it is free and `claim_mark` while it is being written. It is the last thing written and the
-// first thing read, so that who sees it sees the rest.
+// A line's `begin`, which is the slab's own address, is null while it is free and `claim_mark` while it is being written. It is
+// the last thing written, and the first and the last thing read: a line may change hands while it is read, and the end that
+// was found may be another slab's.
 
 #include "slab_table.hpp"
 
@@ -18,7 +19,6 @@ namespace copse::detail {
 struct slab_entry {
     std::atomic<const std::byte*> begin{};
     std::atomic<const std::byte*> end{};
-    std::atomic<const stack_slab*> slab{};
 };
 
 namespace {
@@ -57,8 +57,8 @@ const stack_slab* find_slab_in(const entry_chunk& chunk, const std::byte* addres
     for (const slab_entry& entry : chunk.entries) {
         const std::byte* begin = entry.begin.load(std::memory_order_acquire);
         if (begin == nullptr || begin == &claim_mark) continue;
-        if (begin <= address && address < entry.end.load(std::memory_order_relaxed))
-            return entry.slab.load(std::memory_order_relaxed);
+        if (address < begin || entry.end.load(std::memory_order_acquire) <= address) continue;
+        if (entry.begin.load(std::memory_order_acquire) == begin) return reinterpret_cast<const stack_slab*>(begin);
     }
     return nullptr;
 }
@@ -73,8 +73,7 @@ slab_entry* claim_slab_entry() noexcept {
 
 void publish(slab_entry& entry, const stack_slab& slab) noexcept {
     const auto* begin = reinterpret_cast<const std::byte*>(&slab);
-    entry.slab.store(&slab, std::memory_order_relaxed);
-    entry.end.store(begin + slab.bytes, std::memory_order_relaxed);
+    entry.end.store(begin + slab.bytes, std::memory_order_release);
     entry.begin.store(begin, std::memory_order_release);
 }
 
