@@ -70,7 +70,7 @@ TEST_F(IoHttpClient, Fault_DN09_AddressesMayBeRefused) {
     const std::string port = inside.url().substr(inside.url().rfind(':'));
     EXPECT_EQ(text_of([&] { guarded.get("http://localhost" + port); }),
               "GET http://localhost" + port + ": connect to localhost" + port.substr(0, port.size() - 1) +
-                  ", none of whose addresses client_options::allow_address allows: " + std::strerror(EACCES));
+                  ", none of whose addresses allow_address allows: " + std::strerror(EACCES));
     EXPECT_EQ(asked, (std::vector<std::string>{"127.0.0.1", "::1"}));
     EXPECT_EQ(error_of([&] { guarded.get("http://[::ffff:127.0.0.1]" + port); }), std::errc::permission_denied);
     EXPECT_EQ(error_of([&] { guarded.get("http://169.254.169.254/"); }), std::errc::permission_denied);

@@ -2,9 +2,12 @@
 
 #include "io_parking_stream.hpp"
 #include "io_websocket_peers.hpp"
+#include "sanitizer.hpp"
 
 #include <copse/io/http/websocket.hpp>
 #include <copse/virtual_time.hpp>
+
+#include <sys/resource.h>
 
 #include <memory>
 #include <optional>
@@ -77,6 +80,19 @@ TEST_F(IoWebsocket, MayEndAfterTheGreenletsOfItsThread) {
         of_this_thread = websocket::accept(std::move(near), asked_for_upgrade());
         EXPECT_TRUE(of_this_thread.is_open());
     }).join();
+}
+
+// The first of a process needs descriptors of its own.
+TEST_F(IoWebsocket, Fault_FD09_WithoutDescriptorsItsErrorIsASystemError) {
+    if (sanitized) GTEST_SKIP() << "UBSan needs descriptors to look at what is thrown";
+    auto [near, far] = io::socketpair();
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    const rlimit none_left{.rlim_cur = 0, .rlim_max = before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none_left), 0);
+    const auto error = error_of([&, &near = near] { websocket::accept(std::move(near), asked_for_upgrade()); });
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    EXPECT_TRUE(!error || error == std::errc::too_many_files_open) << error.message();
 }
 
 /// Its sending half is never shut, however long one waits.

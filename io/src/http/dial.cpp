@@ -36,9 +36,7 @@ socket connect_to_allowed(const std::string& there, const address_filter& allowe
     std::vector<endpoint> all = io::detail::find_endpoints(there, within);
     by_deadline(deadline, "client_options::allow_address",
                 [&] { return std::erase_if(all, [&](const endpoint& e) { return !allowed(e); }); });
-    if (all.empty())
-        io::detail::fail(EACCES,
-                         "connect to " + there + ", none of whose addresses client_options::allow_address allows");
+    if (all.empty()) io::detail::fail(EACCES, "connect to " + there + ", none of whose addresses allow_address allows");
     return io::detail::connect_to_one_of(std::move(all), within);
 }
 

@@ -137,11 +137,20 @@ std::string told_by(const ws::response_type& refusal) {
 struct websocket_engine::impl {
     explicit impl(websocket_wire& from) : stream(from) {}
 
+    /// Each stream of Beast's has a timer, which is never set here; the first of a process opens Asio's descriptors.
+    static std::unique_ptr<impl> made(websocket_wire& from) {
+        try {
+            return std::make_unique<impl>(from);
+        } catch (const boost::system::system_error& e) {
+            throw std::system_error(e.code(), "websocket");
+        }
+    }
+
     ws::stream<memory_layer, true> stream;
 };
 
 websocket_engine::websocket_engine(websocket_wire& from, const websocket_options& with)
-    : impl_(std::make_unique<impl>(from)),
+    : impl_(impl::made(from)),
       wants_compression_(with.compression),
       protocols_(with.subprotocols),
       extra_(with.headers) {
