@@ -2,6 +2,7 @@
 // FD05 and FD07 are in io_epoll_test.cpp, FD15 in io_descriptor_kinds_test.cpp, FD09 in io_stream_server_limit_test.cpp, FD10,
 // FD11 and FD18 in io_injection_test.cpp.
 
+#include "fork_at_rest.hpp"
 #include "io_descriptors.hpp"
 #include "sanitizer.hpp"
 
@@ -180,7 +181,7 @@ TEST_F(IoDescriptor, Fault_FK01_ChildOfAForkDisturbsNobody) {
     auto by_socket = copse::spawn([&, &s = right] { return s.recv(buffer); });
     auto by_number = copse::spawn([&] { io::wait_readable(p.reader.get()); });
     copse::yield();
-    const pid_t forked = ::fork();
+    const pid_t forked = fork_at_rest();
     if (forked == 0) {
         auto [mine, other] = io::socketpair();
         mine.send_all("abc");

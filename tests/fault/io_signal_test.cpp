@@ -1,6 +1,7 @@
 // Signals that end the program, overflow, stop it, or come while a fiber has changed the mask: SG02, SG03, SG04. SG01 is in
 // unit/io_on_signal_test.cpp.
 
+#include "fork_at_rest.hpp"
 #include "io_leak_check.hpp"
 #include "sanitizer.hpp"
 
@@ -34,7 +35,7 @@ public:
     explicit child(F body) {
         io::pipe_pair ends = io::pipe();
         from_ = std::move(ends.reader);
-        pid_ = ::fork();
+        pid_ = fork_at_rest();
         if (pid_ == 0) {
             body(ends.writer);
             ::_exit(0);

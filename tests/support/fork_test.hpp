@@ -2,6 +2,7 @@
 
 /// Tests that fork: the fixture, and what is to be done in the child.
 
+#include "fork_at_rest.hpp"
 #include "hub_test.hpp"
 #include "sanitizer.hpp"
 
@@ -30,7 +31,7 @@ protected:
 /// Forks right here. The child does `body` and is gone; it succeeds if nothing in it failed or was thrown.
 inline void in_child(const std::function<void()>& body) {
     std::fflush(stdout);
-    const pid_t forked = ::fork();
+    const pid_t forked = fork_at_rest();
     if (forked == 0) {
         try {
             body();

@@ -1,5 +1,6 @@
 // Fork in a process of several threads: their locks, what they share, pools, watchdogs, signals.
 
+#include "fork_at_rest.hpp"
 #include "fork_test.hpp"
 
 #include <copse/fibers.hpp>
@@ -82,7 +83,7 @@ TEST_F(ForkAndThreads, Fault_DN10_ThreadPoolWorksInTheChild) {
 }
 
 TEST_F(ForkAndThreads, Fault_FK02_FromAThreadOfAPoolEndsTheChildWithTheFunction) {
-    const pid_t child = copse::blocking([] { return ::fork(); });
+    const pid_t child = copse::blocking([] { return copse_test::fork_at_rest(); });
     ASSERT_GT(child, 0) << "the child has nobody to return it to";
     int status = -1;
     ASSERT_EQ(::waitpid(child, &status, 0), child);

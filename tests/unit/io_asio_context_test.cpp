@@ -6,6 +6,7 @@
 #include <copse/virtual_time.hpp>
 
 #include "exceptions.hpp"
+#include "fork_at_rest.hpp"
 #include "io_asio_operations.hpp"
 #include "io_leak_check.hpp"
 #include "sanitizer.hpp"
@@ -285,7 +286,7 @@ TEST_F(asio_loop, EndsInTheChildOfAFork) {
     io::asio_context context;
     asio::steady_timer timer(context, 10ms);
     timer.async_wait([&](error_code) { log("timer"); });
-    const pid_t child = ::fork();
+    const pid_t child = fork_at_rest();
     if (child == 0) {
         copse::sleep(20ms);
         io::asio_context another;

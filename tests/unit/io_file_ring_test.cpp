@@ -1,6 +1,7 @@
 // Files by io_uring: what becomes of calls that the kernel refuses, has no room for, or still has when their thread ends.
 
 #include "at_end.hpp"
+#include "fork_at_rest.hpp"
 #include "io_file_fixture.hpp"
 #include "sanitizer.hpp"
 
@@ -293,7 +294,7 @@ TEST_F(IoFileRing, Fault_FK01_AChildHasARingOfItsOwn) {
     slow_disk({kind::read});
     auto reading = copse::spawn([&] { return read_at(f, 0, 3); });
     reached(1);
-    const pid_t child = ::fork();
+    const pid_t child = fork_at_rest();
     if (child == 0) {
         healthy_disk();
         const bool reads = read_at(f, 1, 2) == "bc" && io::file_engine() == io::disk_engine::io_uring;
@@ -314,7 +315,7 @@ TEST_F(IoFileRing, Fault_FK01_AChildsNumbersAreItsOwn) {
     if (copse_test::thread_sanitized) GTEST_SKIP() << "ThreadSanitizer dies when a child makes threads";
     auto f = made("a", "abc");
     EXPECT_EQ(read_at(f, 0, 3), "abc");
-    const pid_t child = ::fork();
+    const pid_t child = fork_at_rest();
     if (child == 0) {
         const int most = 256;
         ::close_range(3, most, 0);

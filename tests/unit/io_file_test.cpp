@@ -1,6 +1,7 @@
 // Files: the disk is waited for by threads or by io_uring. What is read and written, who goes first, what a kill leaves behind.
 
 #include "exceptions.hpp"
+#include "fork_at_rest.hpp"
 #include "io_file_fixture.hpp"
 #include "sanitizer.hpp"
 #include "scripted_stream.hpp"
@@ -519,7 +520,7 @@ TEST_P(IoFile, AfterForkTheChildHasADiskOfItsOwn) {
     if (copse_test::thread_sanitized) GTEST_SKIP() << "ThreadSanitizer dies when a child makes threads";
     auto f = made("a", "abc");
     EXPECT_EQ(all_of(f), "abc");
-    const pid_t child = ::fork();
+    const pid_t child = fork_at_rest();
     if (child == 0) ::_exit(all_of(f) == "abc" && io::read_file(at("a")) == "abc" ? 0 : 1);
     int status = -1;
     ::waitpid(child, &status, 0);

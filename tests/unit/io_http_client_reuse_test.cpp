@@ -1,6 +1,7 @@
 // The HTTP client: which connections are kept, which are used again, and who waits for one.
 
 #include "event_log.hpp"
+#include "fork_at_rest.hpp"
 #include "io_http_script.hpp"
 #include "sanitizer.hpp"
 
@@ -293,7 +294,7 @@ TEST_F(IoHttpClient, AChildLeavesWhatIsKeptToItsParent) {
     script server(ok);
     http::client client;
     EXPECT_EQ(client.get(server.url()).body, "ok");
-    const pid_t child = ::fork();
+    const pid_t child = fork_at_rest();
     if (child == 0) {
         const bool fine = client.get(server.url()).body == "ok" && client.stats().reused == 0;
         ::_exit(fine ? 0 : 1);

@@ -1,6 +1,7 @@
 // Socket activation: what is taken from the environment, and what is refused. Most of it happens in a child, whose numbers
 // from 3 on can be arranged.
 
+#include "fork_at_rest.hpp"
 #include "io_leak_check.hpp"
 
 #include <fcntl.h>
@@ -47,7 +48,7 @@ template <class F>
 std::string in_child(const std::vector<int>& given, F body) {
     int answer[2];
     EXPECT_EQ(::pipe2(answer, O_CLOEXEC), 0);
-    const pid_t child = ::fork();
+    const pid_t child = fork_at_rest();
     if (child == 0) {
         constexpr int out_of_the_way = 500;
         const int to_parent = ::fcntl(answer[1], F_DUPFD_CLOEXEC, out_of_the_way);

@@ -2,6 +2,7 @@
 
 #include "at_end.hpp"
 #include "exceptions.hpp"
+#include "fork_at_rest.hpp"
 #include "io_leak_check.hpp"
 #include "system_calls.hpp"
 
@@ -58,7 +59,7 @@ private:
 /// The exit code of a child that runs `body`, or -signal.
 template <class F>
 int in_child(F body) {
-    const pid_t child = ::fork();
+    const pid_t child = fork_at_rest();
     if (child == 0) ::_exit(body());
     int status = 0;
     EXPECT_EQ(::waitpid(child, &status, 0), child);

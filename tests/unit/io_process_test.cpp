@@ -2,6 +2,7 @@
 
 #include "at_end.hpp"
 #include "exceptions.hpp"
+#include "fork_at_rest.hpp"
 #include "io_leak_check.hpp"
 #include "io_system_calls.hpp"
 #include "system_calls.hpp"
@@ -363,7 +364,7 @@ TEST_F(IoProcess, KilledWaiterLeavesItToTheOthers) {
 
 TEST_F(IoProcess, ForksDoNotEndIt) {
     const io::process p = sleeper();
-    const pid_t child = ::fork();
+    const pid_t child = fork_at_rest();
     if (child == 0) {
         io::process copy = std::move(const_cast<io::process&>(p));
         try {

@@ -1,5 +1,6 @@
 // Names to addresses: who waits, who asks, what is kept. The system's resolver is a stand-in, but in one test.
 
+#include "fork_at_rest.hpp"
 #include "io_leak_check.hpp"
 #include "io_system_calls.hpp"
 #include "sanitizer.hpp"
@@ -298,7 +299,7 @@ TEST_F(IoResolver, Fault_DN10_ResolvesInTheChildOfAFork) {
     if (copse_test::thread_sanitized) GTEST_SKIP() << "ThreadSanitizer cannot follow";
     resolver asks;
     asks.resolve("1.test", 80);
-    const pid_t child = ::fork();
+    const pid_t child = copse_test::fork_at_rest();
     if (child == 0) ::_exit(text_of(asks.resolve("7.test", 80)) == "192.0.2.7:80" ? 0 : 1);
     int status = -1;
     ASSERT_EQ(::waitpid(child, &status, 0), child);

@@ -1,6 +1,7 @@
 // The selector: its set, what it reports, and how it wakes. FD08, FD19.
 
 #include "exceptions.hpp"
+#include "fork_at_rest.hpp"
 #include "io_foreign_pipe.hpp"
 #include "io_leak_check.hpp"
 #include "io_selector_text.hpp"
@@ -352,7 +353,7 @@ TEST_F(IoSelector, AChildHasItsOwn) {
     const foreign_pipe p, answer;
     io::selector s;
     s.register_fd(p.reader(), readiness::read);
-    const pid_t child = ::fork();
+    const pid_t child = fork_at_rest();
     if (child == 0) {
         // It neither hears from nor speaks to the parent's.
         s.unregister(p.reader());
