@@ -31,8 +31,6 @@ has_origin::~has_origin() = default;
 
 namespace {
 
-origin origin_of(const entry& e) noexcept { return {e.fd, e.generation}; }
-
 std::error_code code_of(int error) { return {error, std::generic_category()}; }
 
 endpoint peer_of(const entry& e) {

@@ -24,6 +24,9 @@ struct origin {
     }
 };
 
+/// The present one.
+inline origin origin_of(const entry& e) noexcept { return {e.fd, e.generation}; }
+
 /// What the errors of owned descriptors are besides: their catcher can tell whose they are.
 struct has_origin {
     explicit has_origin(const origin& of) noexcept : where(of) {}

@@ -71,8 +71,7 @@ void server_state::serve_connection(accepted taken) {
 
 // Clients leave as they please (rule 140).
 void server_state::handle(socket& connection, const endpoint& peer) {
-    const entry& e = socket_access::use(connection, "serve");
-    const origin here{e.fd, e.generation};
+    const origin here = origin_of(socket_access::use(connection, "serve"));
     try {
         handle_(connection, peer);
     } catch (const std::system_error& error) {

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "failure.hpp"
+#include "named_time.hpp"
 
 namespace copse::io::detail {
 
@@ -44,6 +45,10 @@ private:
 
 }  // namespace
 
+service::service(terms agreed) : terms_(std::move(agreed)), delay_(terms_.min_delay) {
+    check_times("server", {{"min_delay", terms_.min_delay}, {"max_delay", terms_.max_delay}});
+}
+
 void service::start() {
     if (failure_) std::rethrow_exception(failure_);
     if (stopped_.is_set()) fail(EBADF, "start of a server that was stopped");
@@ -55,8 +60,11 @@ void service::serve_forever() {
     const auto held = shared_from_this();  // the server may end while it waits
     start();
     const presence here(served_forever_);
-    stopped_.wait();
-    while (stopping_ != 0) nobody_stops_.wait();  // who drains it is done before its owner goes on
+    while (!is_over()) {
+        // Who drains it is done before its owner goes on; who restarts it may have it serve again.
+        event& change = stopped_.is_set() ? settled_ : stopped_;
+        change.wait();
+    }
     if (failure_) std::rethrow_exception(failure_);
 }
 
@@ -74,6 +82,7 @@ void service::cease() noexcept {
 
 void service::restart() {
     const auto held = shared_from_this();
+    const presence here(changing_, &settled_);
     if (abandoned_) fail(EBADF, "restart of a server that is gone");
     cease();
     const std::uint64_t stops_before = stops_;
@@ -94,7 +103,7 @@ void service::restart() {
 
 bool service::stop_by(limit within) {
     const auto held = shared_from_this();
-    const presence here(stopping_, &nobody_stops_);
+    const presence here(changing_, &settled_);
     stop();
     const std::uint64_t era = restarts_;
     const clock::time_point deadline{std::chrono::nanoseconds(within.deadline())};

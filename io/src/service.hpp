@@ -6,6 +6,7 @@
 //     So a fiber that is killed before it starts counts too.
 //   - Once it is stopped nothing is taken any more.
 //   - The last word counts: a restart that waits gives way to a stop that came after it, and a stop that waits to a restart.
+//   - Who is in serve_forever() stays there while it is restarted: its owner would end the server.
 #pragma once
 
 #include <algorithm>
@@ -56,7 +57,8 @@ protected:
         std::chrono::nanoseconds min_delay;
         std::chrono::nanoseconds max_delay;
     };
-    explicit service(terms agreed) : terms_(std::move(agreed)), delay_(terms_.min_delay) {}
+    /// Throws:  std::invalid_argument for a delay below 0.
+    explicit service(terms agreed);
 
     /// Takes one or several, room() at most, and serves them. Parks until there is one.
     /// Returns: how many.
@@ -124,6 +126,8 @@ private:
     void cease() noexcept;
     void join_taker() const;
     bool is_taking() const { return !taker_.empty() && !taker_.ready(); }
+    /// Stopped, and nobody is about to have it serve again.
+    bool is_over() const noexcept { return stopped_.is_set() && changing_ == 0; }
     bool drain_by(clock::time_point deadline, std::uint64_t era);
     void leave(std::list<any_fiber>::iterator place) noexcept;
     void take_until_stopped();
@@ -139,12 +143,12 @@ private:
     event slot_;  // a handler has ended
     event news_;  // the same, for who stops it; or that it serves again
     event stopped_;
-    std::uint64_t stops_ = 0;     // that were asked for, also of one that was stopped
-    std::uint64_t restarts_ = 0;  // that came to their end: the era that it is in
-    bool abandoned_ = false;      // who made it is gone
-    std::exception_ptr failure_;  // what ended it, if nobody stopped it
-    unsigned stopping_ = 0;       // fibers in stop_by()
-    event nobody_stops_;
+    std::uint64_t stops_ = 0;      // that were asked for, also of one that was stopped
+    std::uint64_t restarts_ = 0;   // that came to their end: the era that it is in
+    bool abandoned_ = false;       // who made it is gone
+    std::exception_ptr failure_;   // what ended it, if nobody stopped it
+    unsigned changing_ = 0;        // fibers in stop_by() and restart()
+    event settled_;                // the last of them has left
     unsigned served_forever_ = 0;  // fibers in serve_forever(), which throws the failure
     std::uint64_t pauses_ = 0;
     std::chrono::nanoseconds delay_;

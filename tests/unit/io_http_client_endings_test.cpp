@@ -243,4 +243,20 @@ TEST_F(IoHttpClientEndings, OneFiberReadsAtATime) {
     EXPECT_EQ(reading.get(), "abcd") << "and is not disturbed";
 }
 
+TEST_F(IoHttpClientEndings, WhatWasClosedIsClosedForAllAtOnce) {
+    copse::event rest;
+    script server(in_halves(rest));
+    http::client client;
+    auto r = client.open({.url = server.url()});
+    auto reading = copse::spawn([&] { return r.read_all(); });
+    let_others_run();
+    r.close();
+    EXPECT_FALSE(reading.ready());
+    std::array<std::byte, 4> part;
+    EXPECT_EQ(error_of([&] { r.read_some(part); }), std::errc::bad_file_descriptor);
+    EXPECT_EQ(error_of([&] { r.read_all(); }), std::errc::bad_file_descriptor);
+    EXPECT_EQ(error_of([&] { reading.get(); }), std::errc::bad_file_descriptor);
+    rest.set();
+}
+
 }  // namespace

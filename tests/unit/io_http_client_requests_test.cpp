@@ -94,6 +94,8 @@ TEST_F(IoHttpClient, Fault_HT11_NothingIsInjected) {
     EXPECT_THROW(client.request({.method = "GET / HTTP/1.1\r\nA: b\r\n\r\nGET", .url = "http://localhost/"}),
                  std::invalid_argument);
     EXPECT_THROW(http::client({.user_agent = "a\r\nb"}), std::invalid_argument);
+    EXPECT_EQ(what_is_thrown_by([] { http::client({.read_timeout = -1ns}); }),
+              "http::client: `read_timeout` is negative");
     for (const std::string_view own : {"Content-Length", "transfer-encoding", "Connection", "Expect", "Upgrade"}) {
         EXPECT_THROW(client.get("http://localhost/", {{own, "1"}}), std::invalid_argument) << own;
     }

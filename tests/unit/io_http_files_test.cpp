@@ -145,18 +145,19 @@ TEST_F(HttpFiles, APartMayBeAskedFor) {
                                                  {"bytes=11-", "trees", "bytes 11-15/16"},
                                                  {"Bytes= 11-99 ", "trees", "bytes 11-15/16"},
                                                  {"bytes=-5", "trees", "bytes 11-15/16"},
+                                                 {"bytes=11-99999999999999999999", "trees", "bytes 11-15/16"},
                                                  {"bytes=-99", "many small trees", "bytes 0-15/16"}}) {
         const std::string answer = part(range);
         EXPECT_EQ(status_of(answer), 206) << range;
         EXPECT_EQ(body_of(answer), body);
         EXPECT_EQ(field_of(answer, "Content-Range"), where);
     }
-    for (const char* beyond : {"bytes=16-", "bytes=16-20", "bytes=-0"}) {
+    for (const char* beyond : {"bytes=16-", "bytes=16-20", "bytes=-0", "bytes=99999999999999999999-"}) {
         EXPECT_EQ(status_of(part(beyond)), 416) << beyond;
         EXPECT_EQ(field_of(part(beyond), "Content-Range"), "bytes */16");
     }
     for (const char* none : {"bytes=3-2", "bytes=20-16", "bytes=0-1,4-5", "lines=1-2", "bytes=", "bytes=-", "bytes=a-b",
-                             "bytes=+1-2", "bytes=1-99999999999999999999", "0-3"}) {
+                             "bytes=+1-2", "0-3"}) {
         EXPECT_EQ(status_of(part(none)), 200) << none;
         EXPECT_EQ(body_of(part(none)), "many small trees");
     }

@@ -33,6 +33,8 @@ TEST_F(HttpServer, HandlersComeInSeveralShapes) {
     visit([held = std::make_unique<int>(7)](const http::request&) { return http::text(*held == 7 ? "bye" : "?"); });
     EXPECT_THROW(serve(std::function<void(http::exchange&)>()), copse::null_callable);
     EXPECT_THROW(serve(mirror, {.limits = {.header_block = 0}}), std::invalid_argument);
+    EXPECT_EQ(what_is_thrown_by([&] { serve(mirror, {.keep_alive = -1ns}); }),
+              "http::server: `keep_alive` is negative");
 }
 
 // HT10.

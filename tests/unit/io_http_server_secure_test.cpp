@@ -3,11 +3,14 @@
 #include "exceptions.hpp"
 #include "io_http_server.hpp"
 
+#include <copse/event.hpp>
 #include <copse/timeout.hpp>
 #include <copse/virtual_time.hpp>
 
+#include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -141,6 +144,45 @@ TEST_F(HttpServer, Fault_HT07_NothingIsAnsweredBehindHalfAnInvitation) {
     EXPECT_EQ(time.elapsed(), 1s);
     EXPECT_EQ(server_->stats().failures, 0U);
     server_.reset();
+}
+
+TEST_F(HttpServer, Fault_NT24_AStopEndsHandshakes) {
+    copse::virtual_time time;
+    serve(mirror, {.secure = [](io::socket s) -> io::any_stream {
+              std::array<std::byte, 1> byte;
+              if (s.recv(byte) == 0) throw std::system_error(std::make_error_code(std::errc::protocol_error));
+              return io::any_stream(std::move(s));
+          }});
+    io::socket silent = client();
+    while (server_->stats().connections == 0) copse::yield();
+    EXPECT_EQ(server_->stats().idle, 0U) << "those are between requests";
+    auto stopping = copse::spawn([&] { return server_->stop_for(1h); });
+    EXPECT_EQ(recv_to_end(silent), "");
+    EXPECT_TRUE(stopping.get());
+    EXPECT_EQ(time.elapsed(), 0s);
+    EXPECT_EQ(server_->stats().failed_handshakes, 0U) << "that was us";
+}
+
+TEST_F(HttpServer, Fault_FD05_AStopLeavesTheNumberOfAHandshakeThatClosedItToOthers) {
+    copse::event goes_on;
+    std::optional<std::pair<io::socket, io::socket>> others;
+    serve(mirror, {.secure = [&](io::socket s) -> io::any_stream {
+              const int number = s.native_handle();
+              s.close();
+              others = io::socketpair();
+              EXPECT_TRUE(others->first.native_handle() == number || others->second.native_handle() == number);
+              goes_on.wait();
+              throw std::system_error(std::make_error_code(std::errc::protocol_error));
+          }});
+    io::socket c = client();
+    while (!others) copse::yield();
+    server_->stop();
+    others->first.send_all("abc");
+    EXPECT_EQ(recv_text(others->second), "abc");
+    others->second.send_all("def");
+    EXPECT_EQ(recv_text(others->first), "def");
+    goes_on.set();
+    others.reset();
 }
 
 TEST_F(HttpServer, HandshakesThatFailAreCounted) {

@@ -59,6 +59,9 @@ TEST_F(IoServerRestart, Fault_NT24_AStopWithoutEndIsEndedByARestart) {
     EXPECT_FALSE(patient.get());
     EXPECT_TRUE(server.is_serving());
     EXPECT_TRUE(is_served(old));
+    copse::yield();
+    EXPECT_FALSE(serving.ready()) << "its owner would end what serves again";
+    server.stop();
     serving.get();
 }
 

@@ -20,7 +20,6 @@ TEST_F(IoStreamServer, RestartsAtTheSamePlace) {
     EXPECT_TRUE(is_served(old));
     server.stop();
     server.restart();
-    serving.get();
     EXPECT_TRUE(server.is_serving());
     EXPECT_EQ(server.local_endpoint(), where);
     auto fresh = io::connect(where);
@@ -30,8 +29,10 @@ TEST_F(IoStreamServer, RestartsAtTheSamePlace) {
     server.restart();  // without a stop before
     auto third = io::connect(where);
     EXPECT_TRUE(is_served(third));
+    EXPECT_FALSE(serving.ready()) << "a restart is no end";
     for (io::socket* s : {&old, &fresh, &third}) s->close();
     EXPECT_TRUE(server.stop_for(10s));
+    serving.get();
     EXPECT_EQ(server.stats().accepted, 3U);
     EXPECT_EQ(error_of([&] { server.start(); }), std::errc::bad_file_descriptor) << "only restart undoes a stop";
 }
@@ -54,6 +55,19 @@ TEST_F(IoStreamServer, ARestartThatFailsMayBeTriedAgain) {
     server.restart();
     auto client = io::connect(server.local_endpoint());
     EXPECT_TRUE(is_served(client));
+}
+
+TEST_F(IoStreamServer, ARestartThatFailsEndsServeForever) {
+    io::stream_server server("127.0.0.1:0", echo, {.listening = {.reuse_address = false}});
+    auto serving = copse::spawn([&] { server.serve_forever(); });
+    copse::yield();
+    io::socket squatter;
+    auto restarting = copse::spawn([&] { return error_of([&] { server.restart(); }); });
+    auto squatting = copse::spawn([&] { squatter = io::listen(server.local_endpoint(), {.reuse_address = false}); });
+    squatting.get();
+    EXPECT_EQ(restarting.get(), std::errc::address_in_use);
+    serving.get();
+    EXPECT_FALSE(server.is_serving());
 }
 
 TEST_F(IoStreamServer, RestartAfterAnEndOfItsOwn) {

@@ -244,6 +244,8 @@ TEST_F(IoTlsContext, Fault_TL10_Alpn) {
               "tls handshake with \"localhost\": tlsv1 alert no application protocol");
     EXPECT_THROW(common_client_context({.alpn = {"h2", ""}}), std::invalid_argument);
     EXPECT_THROW(common_client_context({.alpn = {std::string(256, 'h')}}), std::invalid_argument);
+    EXPECT_EQ(what_is_thrown_by([] { io::tls_context::client({.handshake_timeout = std::chrono::seconds(-1)}); }),
+              "tls_context: `handshake_timeout` is negative");
 }
 
 // ---- TL10: SNI

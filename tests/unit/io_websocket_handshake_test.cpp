@@ -123,7 +123,7 @@ std::string refused_by(std::string answer) {
         c.read_request();
         c.say(answer);
     });
-    return text_of([&] { websocket::connect("ws://" + server.address() + "/a"); });
+    return what_is_thrown_by([&] { websocket::connect("ws://" + server.address() + "/a"); });
 }
 
 TEST_F(IoWebsocket, Fault_DN09_AddressesMayBeRefused) {
@@ -194,6 +194,19 @@ TEST_F(IoWebsocket, OverASecuredStream) {
     w.send_text("a");
     EXPECT_EQ(w.receive()->data, "a");
     EXPECT_EQ(asked, "127.0.0.1");
+}
+
+TEST_F(IoWebsocket, OptionsThatContradictEachOtherAreRefused) {
+    const auto refusal_of = [](const http::websocket_options& with) {
+        return what_is_thrown_by([&] { websocket::connect("ws://127.0.0.1:1/", with); });
+    };
+    EXPECT_EQ(refusal_of({.idle_timeout = 30s}).find("http::websocket: `idle_timeout` must be longer"), 0U);
+    EXPECT_EQ(refusal_of({.close_timeout = -1s}), "http::websocket: `close_timeout` is negative");
+    for (const auto& fine : {http::websocket_options{.ping_interval = 0s, .idle_timeout = 1s},
+                             http::websocket_options{.ping_interval = 1s, .idle_timeout = 2s},
+                             http::websocket_options{.idle_timeout = 0s}}) {
+        EXPECT_NE(refusal_of(fine).find("onnection refused"), std::string::npos) << "nobody listens there";
+    }
 }
 
 TEST_F(IoWebsocket, NothingIsPingedBeforeTheHandshakeIsAnswered) {

@@ -12,11 +12,12 @@ namespace copse::io::http::detail {
 
 namespace {
 
+/// One that is too large is as good as the largest: no file is that long.
 std::optional<std::uint64_t> number_of(std::string_view text) noexcept {
     std::uint64_t n = 0;
     const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), n);
-    if (text.empty() || bad != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return n;
+    if (text.empty() || bad == std::errc::invalid_argument || end != text.data() + text.size()) return std::nullopt;
+    return bad == std::errc() ? n : std::numeric_limits<std::uint64_t>::max();
 }
 
 /// "-500": the last ones.

@@ -109,12 +109,12 @@ std::size_t client_exchange::receive_into(std::span<std::byte> room, clock::time
 }
 
 void client_exchange::check_reader() const {
+    if (closed_) throw std::system_error(std::make_error_code(std::errc::bad_file_descriptor), "it has been closed");
     if (reading_) throw concurrent_use("http::response_stream: another fiber reads already");
 }
 
 std::size_t client_exchange::read_some(std::span<std::byte> into, clock::time_point deadline) {
     check_reader();
-    if (closed_) throw std::system_error(std::make_error_code(std::errc::bad_file_descriptor), "it has been closed");
     const flagged here(reading_);
     try {
         while (!into.empty() && !parser_.done()) {

@@ -8,6 +8,7 @@
 #include "http/base64.hpp"
 #include "http/deadline.hpp"
 #include "http/told_of.hpp"
+#include "named_time.hpp"
 
 namespace copse::io::http::detail {
 
@@ -68,6 +69,10 @@ client_state::client_state(client_options with)
     : with_(std::make_shared<const client_options>(std::move(with))), pool_(std::make_shared<connection_pool>(*with_)) {
     if (with_->connect && with_->allow_address)
         throw std::invalid_argument("http::client: `connect` would go past `allow_address`");
+    io::detail::check_times("http::client", {{"connect_timeout", with_->connect_timeout},
+                                             {"total_timeout", with_->total_timeout},
+                                             {"read_timeout", with_->read_timeout},
+                                             {"idle_time", with_->idle_time}});
     fields probe;
     if (!with_->user_agent.empty()) probe.add("User-Agent", with_->user_agent);  // refuses what is no value
 }

@@ -7,6 +7,7 @@
 
 #include "http/connection.hpp"
 #include "http/server_core.hpp"
+#include "named_time.hpp"
 
 namespace copse::io::http {
 
@@ -32,6 +33,13 @@ server_core::server_core(server_options options, handler h) : options_(std::move
     const limits& l = options_.limits;
     if (l.header_block == 0 || l.header_count == 0 || l.target == 0 || l.method == 0)
         throw std::invalid_argument("http::server: a limit of 0 for header_block, header_count, target or method");
+    io::detail::check_times("http::server", {{"handshake", options_.handshake},
+                                             {"first_byte", options_.first_byte},
+                                             {"head", options_.head},
+                                             {"body_pause", options_.body_pause},
+                                             {"write_pause", options_.write_pause},
+                                             {"keep_alive", options_.keep_alive},
+                                             {"handler", options_.handler}});
 }
 
 void server_core::serve(socket& s, const endpoint& peer) {
@@ -42,7 +50,9 @@ void server_core::serve(socket& s, const endpoint& peer) {
 void server_core::drain() noexcept {
     draining_ = true;
     ++era_;
-    for (connection* c : idle_) c->wake();  // only makes their fibers ready
+    // This only makes their fibers ready.
+    for (connection* c : idle_) c->wake();
+    for (connection* c : shaking_hands_) c->wake();
 }
 
 void server_core::tell(std::exception_ptr error) noexcept {
@@ -105,7 +115,7 @@ server_stats server::stats() const noexcept {
     all.accepted = taken.accepted;
     all.refused = taken.refused + taken.over_limit;
     all.connections = taken.connections;
-    all.idle = core_->idle();
+    all.idle = core_->idle().size();
     return all;
 }
 

@@ -24,7 +24,7 @@ public:
     /// Serves a connection until it ends.
     void serve(socket& s, const endpoint& peer);
 
-    /// Ends the connections that are between requests; the others end with their answer.
+    /// Ends the connections that are between requests or before the first; the others end with their answer.
     void drain() noexcept;
     /// What comes after a `drain` is served again; what was there before ends nevertheless.
     void go_on() noexcept { draining_ = false; }
@@ -46,21 +46,25 @@ public:
         std::list<connection*> node;  // holds it while it is not listed
         std::list<connection*>::iterator where;
     };
-    /// A connection waits for its next request: `drain` will wake it.
+    using idle_list = std::list<connection*>;
+    /// A connection waits for its client, in one of the lists below: `drain` will wake it.
     class idle_mark {
     public:
-        idle_mark(server_core& core, idle_place& place) noexcept : core_(core), place_(place) {
-            core_.idle_.splice(core_.idle_.end(), place_.node);
+        idle_mark(idle_list& among, idle_place& place) noexcept : among_(among), place_(place) {
+            among_.splice(among_.end(), place_.node);
         }
         idle_mark(const idle_mark&) = delete;
         idle_mark& operator=(const idle_mark&) = delete;
-        ~idle_mark() { place_.node.splice(place_.node.end(), core_.idle_, place_.where); }
+        ~idle_mark() { place_.node.splice(place_.node.end(), among_, place_.where); }
 
     private:
-        server_core& core_;
+        idle_list& among_;
         idle_place& place_;
     };
-    std::size_t idle() const noexcept { return idle_.size(); }
+    /// For the next request.
+    idle_list& idle() noexcept { return idle_; }
+    /// To be secured.
+    idle_list& shaking_hands() noexcept { return shaking_hands_; }
 
     /// Gives the error to the hub's error handler.
     static void tell(std::exception_ptr error) noexcept;
@@ -70,7 +74,8 @@ private:
     const handler handle_;
     server_stats stats_;
     turn_pool turns_{options_};
-    std::list<connection*> idle_;
+    idle_list idle_;
+    idle_list shaking_hands_;
     bool draining_ = false;
     bool ended_ = false;
     bool shall_serve_ = true;

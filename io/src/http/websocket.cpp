@@ -2,6 +2,7 @@
 #include <copse/io/http/websocket.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -16,16 +17,25 @@
 #include "http/told_of.hpp"
 #include "http/utf8.hpp"
 #include "http/websocket_state.hpp"
+#include "named_time.hpp"
 
 namespace copse::io::http {
 
 namespace {
 
+using namespace std::chrono_literals;
 using detail::websocket_state;
 
 void check(const websocket_options& with) {
     if (with.connect && with.allow_address)
         throw std::invalid_argument("http::websocket: `connect` would go past `allow_address`");
+    io::detail::check_times("http::websocket", {{"ping_interval", with.ping_interval},
+                                                {"idle_timeout", with.idle_timeout.value_or(0ns)},
+                                                {"close_timeout", with.close_timeout},
+                                                {"handshake_timeout", with.handshake_timeout}});
+    if (with.idle_timeout && with.idle_timeout->count() > 0 && *with.idle_timeout <= with.ping_interval)
+        throw std::invalid_argument("http::websocket: `idle_timeout` must be longer than `ping_interval`, or who only "
+                                    "listens is taken for gone; a `ping_interval` of 0 sends no pings");
     for (const field f : with.headers) {
         std::string name(f.name);
         std::transform(name.begin(), name.end(), name.begin(),

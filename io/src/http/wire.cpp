@@ -67,6 +67,8 @@ void send_on(Stream& to, std::span<const const_buffer> pieces, patience& p) {
         [&](auto when) { to.send_all_until(pieces, when); });
 }
 
+bool is_time_out(const transfer_error& e) noexcept { return dynamic_cast<const timed_out*>(&e) != nullptr; }
+
 }  // namespace
 
 bool patience::is_over() {
@@ -74,10 +76,14 @@ bool patience::is_over() {
     return deadline != copse::detail::never && clock::now().time_since_epoch().count() >= deadline;
 }
 
+void wire::note_whose() {
+    entry_ = &io::detail::socket_access::use(plain_, "serve");
+    origin_ = io::detail::origin_of(*entry_);
+}
+
 io::detail::origin wire::whose() const {
     if (is_secure_ || !plain_.is_open()) return origin_;
-    const io::detail::entry& e = io::detail::socket_access::use(plain_, "serve");
-    return {e.fd, e.generation};
+    return io::detail::origin_of(io::detail::socket_access::use(plain_, "serve"));
 }
 
 pooled_buffer wire::recv_pooled(patience p) {
@@ -115,10 +121,13 @@ void wire::send_in_time(std::span<const const_buffer> pieces, patience p) {
     std::vector<const_buffer> rest;
     for (;;) {
         try {
-            return is_secure_ ? send_on(secured_, pieces, p) : send_on(plain_, pieces, p);
-        } catch (const timed_out& e) {
+            is_secure_ ? send_on(secured_, pieces, p) : send_on(plain_, pieces, p);
+            sent_ += size_of(pieces);
+            return;
+        } catch (const transfer_error& e) {
+            sent_ += e.transferred();
             // A slow peer may take as long as it likes, if only it takes something.
-            if (e.transferred() == 0 || p.is_over()) throw;
+            if (!is_time_out(e) || e.transferred() == 0 || p.is_over()) throw;
             rest = rest_of(pieces, e.transferred());
         }
         pieces = rest;
@@ -128,9 +137,12 @@ void wire::send_in_time(std::span<const const_buffer> pieces, patience p) {
 void wire::send_all(std::string_view text, patience p) {
     if (!is_secure_ && p.whole.deadline() == copse::detail::never && p.pause.count() != 0) {
         try {
-            return plain_.send_all_for(text, p.pause);
-        } catch (const timed_out& e) {
-            if (e.transferred() == 0) throw;
+            plain_.send_all_for(text, p.pause);
+            sent_ += text.size();
+            return;
+        } catch (const transfer_error& e) {
+            sent_ += e.transferred();
+            if (!is_time_out(e) || e.transferred() == 0) throw;
             text.remove_prefix(e.transferred());
         }
     }
@@ -139,17 +151,18 @@ void wire::send_all(std::string_view text, patience p) {
 }
 
 std::uint64_t wire::send_file(int file, std::uint64_t offset, std::uint64_t count, patience p) {
-    std::uint64_t before = 0;  // of calls that ran out of time
+    const std::uint64_t sent_before = sent_;
     for (;;) {
+        const std::uint64_t done = sent_ - sent_before;
         try {
-            return before +
-                   in_time(
-                       p, [&] { return plain_.send_file(file, offset + before, count - before); },
-                       [&](auto length) { return plain_.send_file_for(file, offset + before, count - before, length); },
-                       [&](auto when) { return plain_.send_file_until(file, offset + before, count - before, when); });
-        } catch (const timed_out& e) {
-            if (e.transferred() == 0 || p.is_over()) throw;
-            before += e.transferred();
+            sent_ += in_time(
+                p, [&] { return plain_.send_file(file, offset + done, count - done); },
+                [&](auto length) { return plain_.send_file_for(file, offset + done, count - done, length); },
+                [&](auto when) { return plain_.send_file_until(file, offset + done, count - done, when); });
+            return sent_ - sent_before;
+        } catch (const transfer_error& e) {
+            sent_ += e.transferred();
+            if (!is_time_out(e) || e.transferred() == 0 || p.is_over()) throw;
         }
     }
 }
@@ -182,7 +195,13 @@ void wire::abort() noexcept {
 
 void wire::wake() noexcept {
     // A secured stream would have to say goodbye first, which waits: its reader learns that nothing comes any more.
-    is_secure_ ? static_cast<void>(io::detail::sys.shutdown(origin_.fd, SHUT_RD)) : plain_.close();
+    if (is_secure_) {
+        io::detail::sys.shutdown(origin_.fd, SHUT_RD);
+    } else if (plain_.is_open()) {
+        plain_.close();
+    } else if (entry_ != nullptr && io::detail::origin_of(*entry_) == origin_) {  // who secures it has not closed it
+        io::detail::sys.shutdown(origin_.fd, SHUT_RDWR);
+    }
 }
 
 any_stream wire::release() { return is_secure_ ? std::move(secured_) : any_stream(std::move(plain_)); }

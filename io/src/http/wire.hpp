@@ -32,7 +32,7 @@ public:
     /// From now on what `make` makes of the socket. Throws: what it throws; the socket is closed then.
     template <class Make>
     void secure(Make&& make) {
-        origin_ = whose();
+        note_whose();
         secured_ = make(std::move(plain_));
         is_secure_ = true;
     }
@@ -52,22 +52,28 @@ public:
     /// Of a plain stream only. Returns: how many bytes were sent; fewer if the file ended.
     std::uint64_t send_file(int file, std::uint64_t offset, std::uint64_t count, patience p);
 
+    /// How many bytes the kernel has taken.
+    std::uint64_t sent() const noexcept { return sent_; }
+
     /// Nothing more is sent; what the peer still sends is dropped for a moment, so that no reset overtakes what we
     /// have sent.
     void linger();
     /// What was sent is no whole: the peer shall see a reset when the stream is closed, and not an end.
     void abort() noexcept;
-    /// Ends a wait for the peer's next byte, from another fiber.
+    /// Ends a wait for the peer's next byte, and that of `secure`, from another fiber.
     void wake() noexcept;
     /// Gives the stream away.
     any_stream release();
 
 private:
+    void note_whose();
     void send_in_time(std::span<const const_buffer> pieces, patience p);
 
     socket plain_;
     any_stream secured_;
-    io::detail::origin origin_{-1, 0};  // of the socket inside the secured stream
+    io::detail::origin origin_{-1, 0};          // of the socket inside the secured stream
+    const io::detail::entry* entry_ = nullptr;  // of that socket, when it has been given away
+    std::uint64_t sent_ = 0;
     bool is_secure_ = false;
 };
 

@@ -9,6 +9,7 @@
 
 #include "context_state.hpp"
 #include "engine.hpp"
+#include "named_time.hpp"
 #include "openssl_error.hpp"
 #include "pem.hpp"
 
@@ -97,6 +98,7 @@ void set_resumption(tls_context_state& s, const tls_server_options& with) {
 }
 
 void check(const tls_server_options& with) {
+    detail::check_times("tls_context", {{"handshake_timeout", with.handshake_timeout}});
     if (with.identity.empty()) throw std::invalid_argument("tls_context: a server needs a certificate");
     if (with.clients != client_certificates::ignored && with.client_trust.empty())
         throw std::invalid_argument("tls_context: client_trust must say whose clients are believed");
@@ -107,6 +109,7 @@ void check(const tls_server_options& with) {
 }  // namespace
 
 tls_context tls_context::client(const tls_client_options& with) {
+    detail::check_times("tls_context", {{"handshake_timeout", with.handshake_timeout}});
     auto s = make_state(TLS_client_method());
     s->handshake_timeout = with.handshake_timeout;
     s->check_host = !with.dangerously_accept_any_host && !with.dangerously_accept_any_certificate;

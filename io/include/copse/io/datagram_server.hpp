@@ -119,7 +119,7 @@ public:
     datagram_server(const datagram_server&) = delete;
     datagram_server& operator=(const datagram_server&) = delete;
 
-    /// Stops, kills what runs, and gives the clean-up of the handlers a second.
+    /// Stops, kills what runs, and gives the clean-up of the handlers a second; what takes longer goes on by itself.
     /// Parks:   if handlers run. Kills of the calling fiber are kept back meanwhile.
     ~datagram_server();
 
@@ -128,14 +128,14 @@ public:
     void start();
 
     /// Stops, and serves again at the same endpoint: with the same socket while handlers hold it open, else with one that
-    /// is bound again, by `binding` of the options. Handlers that run, run on, and count; who is in serve_forever leaves
-    /// it.
+    /// is bound again, by `binding` of the options. Handlers that run, run on, and count; who is in serve_forever stays
+    /// there.
     /// Parks:   until the fiber that takes datagrams has ended.
     /// Throws:  as bind_datagram(): it is stopped then, and may be restarted again.
     /// After:   a kill: it is stopped.
     void restart();
 
-    /// Starts, and waits until the server is stopped.
+    /// Starts, and waits until the server is stopped, and nobody is in stop_for any more. A restart is no end.
     /// Parks:   until stopped.
     /// Throws:  what ended the server, if nobody stopped it; what is raised into the caller: the server then goes on.
     void serve_forever();
@@ -147,7 +147,7 @@ public:
     /// Stops, waits `length` at most for the handlers to end by themselves, kills those that have not, and gives their
     /// clean-up a second. Then the socket is closed, unless a handler calls this.
     /// Parks:   while handlers run, but no longer than until a restart.
-    /// Returns: whether all that ran ended by themselves.
+    /// Returns: whether all that ran ended by themselves. A handler that calls this is left out: it cannot wait for itself.
     template <class Rep, class Period>
     bool stop_for(std::chrono::duration<Rep, Period> length) {
         return stop_by(detail::limit::within(length));

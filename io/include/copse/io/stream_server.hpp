@@ -113,7 +113,7 @@ public:
     stream_server(const stream_server&) = delete;
     stream_server& operator=(const stream_server&) = delete;
 
-    /// Stops, kills what runs, and gives the clean-up of the handlers a second.
+    /// Stops, kills what runs, and gives the clean-up of the handlers a second; what takes longer goes on by itself.
     /// Parks:   if handlers run. Kills of the calling fiber are kept back meanwhile.
     ~stream_server();
 
@@ -122,14 +122,14 @@ public:
     void start();
 
     /// Stops, listens at the same endpoint again, with `listening` of the options, and serves. Connections that run, run
-    /// on, and count; who is in serve_forever leaves it. Meanwhile, for less than a turn of the hub, clients are refused.
+    /// on, and count; who is in serve_forever stays there. Meanwhile, for less than a turn of the hub, clients are refused.
     /// Who is in stop_for leaves it, and kills nobody. A stop that comes while this parks comes after it: it stays stopped.
     /// Parks:   until the fiber that takes connections has ended.
     /// Throws:  as listen(): it is stopped then, and may be restarted again.
     /// After:   a kill: it is stopped.
     void restart();
 
-    /// Starts, and waits until the server is stopped.
+    /// Starts, and waits until the server is stopped, and nobody is in stop_for any more. A restart is no end.
     /// Parks:   until stopped.
     /// Throws:  what ended the server, if nobody stopped it; what is raised into the caller: the server then goes on.
     void serve_forever();
@@ -141,7 +141,7 @@ public:
     /// Stops, waits `length` at most for the handlers to end by themselves, kills those that have not, and gives their
     /// clean-up a second.
     /// Parks:   while handlers run, but no longer than until a restart.
-    /// Returns: whether all that ran ended by themselves.
+    /// Returns: whether all that ran ended by themselves. A handler that calls this is left out: it cannot wait for itself.
     template <class Rep, class Period>
     bool stop_for(std::chrono::duration<Rep, Period> length) {
         return stop_by(detail::limit::within(length));

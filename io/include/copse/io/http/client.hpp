@@ -42,7 +42,7 @@ public:
     explicit(false) request_body(std::string_view text) : request_body(std::string(text)) {}
     explicit(false) request_body(const char* text) : request_body(std::string(text)) {}
 
-    /// Sent as Content-Length if `size` says how long it is, else in chunks. It can be sent once: neither a 307 nor a
+    /// Content-Length if `size` is known, else chunks; a null one is empty. It can be sent once: neither a 307 nor a
     /// connection that was lost makes the client send it again.
     static request_body stream(source from, std::optional<std::uint64_t> size = std::nullopt) {
         request_body made;

@@ -41,7 +41,7 @@ struct access {
     const endpoint& peer;
     const http::request* request;   ///< null if it could not be read
     int status;                     ///< 0 if nothing was answered; 101 after an upgrade
-    std::uint64_t body_bytes;       ///< of the response, without framing
+    std::uint64_t body_bytes;       ///< of the response, without framing: what the kernel has taken
     std::chrono::nanoseconds took;  ///< from when the head had been read; 0 without a request
 };
 
@@ -338,7 +338,7 @@ handler handler_of(F f) {
 class server {
 public:
     /// Listens at once; a port of 0 can be asked for with `local_endpoint`.
-    /// Throws:  as listen(); null_callable; std::invalid_argument for limits that nothing fits in.
+    /// Throws:  as listen(); null_callable; std::invalid_argument for limits that nothing fits in, negative times.
     template <detail::request_handler F>
     server(std::string_view here, F handle, const server_options& with = {})
         : server(listen(here, with.listening), std::move(handle), with) {}
@@ -353,7 +353,7 @@ public:
     server(const server&) = delete;
     server& operator=(const server&) = delete;
 
-    /// Stops, kills what runs, and gives the clean-up of the handlers a second.
+    /// Stops, kills what runs, and gives the clean-up of the handlers a second; what takes longer goes on by itself.
     /// Parks:   if handlers run. Kills of the calling fiber are kept back meanwhile.
     ~server();
 
@@ -362,13 +362,13 @@ public:
     void start();
 
     /// Stops as `stop` does, listens at the same endpoint again, with `listening` of the options, and serves. Who is in
-    /// serve_forever leaves it. A stop that comes meanwhile is not undone.
+    /// serve_forever stays there. A stop that comes meanwhile is not undone.
     /// Parks:   until the fiber that takes connections has ended.
     /// Throws:  as listen(): it is stopped then, and may be restarted again.
     /// After:   a kill: it is stopped.
     void restart();
 
-    /// Starts, and waits until the server is stopped.
+    /// Starts, and waits until the server is stopped, and nobody is in stop_for any more. A restart is no end.
     /// Parks:   until stopped.
     /// Throws:  as stream_server::serve_forever.
     void serve_forever();
@@ -381,7 +381,7 @@ public:
     /// Stops, waits `length` at most for the requests to end by themselves, kills those that have not, and gives their
     /// clean-up a second.
     /// Parks:   while requests run, but no longer than until a restart.
-    /// Returns: whether all that ran ended by themselves.
+    /// Returns: whether all that ran ended by themselves. A handler that calls this is left out: it cannot wait for itself.
     template <class Rep, class Period>
     bool stop_for(std::chrono::duration<Rep, Period> length) {
         return stop_by(detail::limit::within(length));

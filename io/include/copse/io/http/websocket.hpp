@@ -36,7 +36,7 @@ struct websocket_options {
     bool compression = false;
     /// While a fiber receives: a ping after so long without a byte from the peer. 0: none.
     std::chrono::nanoseconds ping_interval = std::chrono::seconds(30);
-    /// While a fiber receives: the connection is ended after so long without a byte from the peer; longer than
+    /// While a fiber receives: the connection is ended after so long without a byte from the peer; must be longer than
     /// `ping_interval`, so that a peer that lives can say so. 0: never. Empty: three times `ping_interval`, which is 90 s
     /// unless that was changed, and never without pings.
     std::optional<std::chrono::nanoseconds> idle_timeout{};
