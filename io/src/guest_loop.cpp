@@ -4,6 +4,7 @@
 
 #include <copse/hub.hpp>
 
+#include "guest.hpp"
 #include "reactor.hpp"
 
 namespace copse::io::detail {

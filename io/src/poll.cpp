@@ -10,6 +10,7 @@
 #include <copse/fiber.hpp>
 
 #include "failure.hpp"
+#include "interest.hpp"
 #include "polling.hpp"
 #include "reactor.hpp"
 #include "system_calls.hpp"

@@ -8,6 +8,7 @@
 #include <copse/fiber.hpp>
 
 #include "failure.hpp"
+#include "interest.hpp"
 #include "reactor_events.hpp"
 #include "system_calls.hpp"
 
@@ -97,21 +98,6 @@ struct reactor::common_wait : copse::detail::wait {
     reactor& counted_by;
     bool counted = false;  // as long as an event may complete it
 };
-
-interest::interest(int number, std::uint32_t wanted) noexcept
-    : watch(
-          [](watch& w) noexcept {
-              auto& i = static_cast<interest&>(w);
-              i.told = true;
-              if (i.of != nullptr) copse::detail::complete(*i.of, copse::detail::cause::satisfied);
-          },
-          [](watch& w) noexcept {
-              static_cast<interest&>(w).gone = true;
-              w.happened(w);
-          }),
-      fd(number) {
-    events = wanted | EPOLLERR | EPOLLHUP;
-}
 
 bool reactor::await_any(std::span<interest> all, limit& within, const char* operation) {
     copse::detail::attend();

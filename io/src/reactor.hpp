@@ -22,40 +22,12 @@
 #include <copse/io/wait.hpp>
 
 #include "entry_table.hpp"
+#include "guest.hpp"
+#include "home_block.hpp"
 
 namespace copse::io::detail {
 
-class reactor;
-
-/// This thread's reactor.
-struct home_block {
-    std::uint64_t serial = 0;  // never used again; 0: there is none
-    reactor* now = nullptr;
-};
-extern constinit thread_local home_block home [[gnu::tls_model("initial-exec")]];
-
-/// One descriptor of several that a fiber waits for.
-struct interest : watch {
-    /// `wanted`: events of epoll, whose bits are those of poll; 0: errors and the end only.
-    interest(int number, std::uint32_t wanted) noexcept;
-
-    int fd;                             // -1: passed over
-    bool gone = false;                  // the number has changed hands since: not to be asked about any more
-    bool told = false;                  // something has happened since await_any() began
-    copse::detail::wait* of = nullptr;  // while its fiber is parked
-};
-
-/// An event loop of another library on this thread. None of its functions may switch.
-struct guest : copse::detail::wait_link {
-    int fd = -1;                                     // readable when it has something to do
-    void (*called)(guest&) noexcept = nullptr;       // it has become readable
-    bool (*posts)(const guest&) noexcept = nullptr;  // before the hub sleeps or looks: whether it has had a turn posted
-    bool (*busy)(const guest&) noexcept = nullptr;   // while it is waited for, nothing is a deadlock
-    void (*abandoned)(guest&) noexcept = nullptr;    // in the child of a fork, while the numbers are still the parent's
-    bool (*intact)(const guest&) noexcept = nullptr;  // whether `fd` is still its own; null: nobody can tell
-    bool ends_by_itself = false;  // it is waited for the kernel only: virtual time does not run ahead of it
-    bool unheard = false;  // nothing is sure to be heard of it any more: while it is busy it is called often instead
-};
+struct interest;
 
 class reactor {
 public:

@@ -159,51 +159,31 @@ private:
 // A lookup. Kept on another thread, so that no hub that is busy delays the others; abandoned if it never comes there.
 class promise {
 public:
-    promise(std::shared_ptr<answers> in, key name, std::shared_ptr<answer> to)
+    /// For one who waits alone.
+    explicit promise(std::shared_ptr<answer> to) : answer_(std::move(to)) {}
+    /// For all who ask `in` for this name.
+    promise(std::shared_ptr<answer> to, std::shared_ptr<answers> in, key name)
         : in_(std::move(in)), name_(std::move(name)), answer_(std::move(to)) {}
     promise(const promise&) = delete;
     promise& operator=(const promise&) = delete;
     ~promise() {
-        in_->end(name_, answer_, outcome_.error == 0 && !outcome_.abandoned);
+        if (in_ != nullptr) in_->end(name_, answer_, outcome_.error == 0 && !outcome_.abandoned);
         answer_->set(std::move(outcome_));
     }
 
-    const key& name() const noexcept { return name_; }
-
     void keep(outcome came) noexcept { outcome_ = std::move(came); }
-    void keep_by_the_system() noexcept {
+    template <class Ask>
+    void keep_by(const Ask& ask) noexcept {
         try {
-            keep(ask_the_system(name_.first, name_.second));
+            keep(ask());
         } catch (...) {
             keep({.error = EAI_MEMORY});
         }
     }
 
 private:
-    const std::shared_ptr<answers> in_;  // not the desk: its threads must not be what ends it
-    const key name_;
-    const std::shared_ptr<answer> answer_;
-    outcome outcome_{.abandoned = true};
-};
-
-// The same for the name of an address, for which nobody else waits.
-class name_promise {
-public:
-    name_promise(const endpoint& address, std::shared_ptr<answer> to) : address_(address), answer_(std::move(to)) {}
-    name_promise(const name_promise&) = delete;
-    name_promise& operator=(const name_promise&) = delete;
-    ~name_promise() { answer_->set(std::move(outcome_)); }
-
-    void keep_by_the_system() noexcept {
-        try {
-            outcome_ = ask_for_name(address_);
-        } catch (...) {
-            outcome_ = {.error = EAI_MEMORY};
-        }
-    }
-
-private:
-    const endpoint address_;
+    const std::shared_ptr<answers> in_;  // or null. Not the desk: its threads must not be what ends it
+    const key name_;                     // in there
     const std::shared_ptr<answer> answer_;
     outcome outcome_{.abandoned = true};
 };
@@ -224,7 +204,7 @@ public:
         constexpr int attempts = 3;  // there may be no thread to be had
         for (int i = 0; i < attempts; ++i) {
             const auto [found, is_ours] = table->find_or_begin(name);
-            if (is_ours) begin(promised(name, found));
+            if (is_ours) begin(name, promised(name, found));
             if (!found->wait_until(clock::time_point(std::chrono::nanoseconds(within.deadline())))) return std::nullopt;
             outcome came = found->get();
             if (came.abandoned) continue;
@@ -241,7 +221,7 @@ public:
         if (engine_ != nullptr) {
             engine_->find_name(address, [came](outcome o) { came->set(std::move(o)); });
         } else {
-            ask_the_system_for_name(address, came);
+            keep_on_a_thread(std::make_shared<promise>(came), [address] { return ask_for_name(address); });
         }
         if (!came->wait_until(deadline)) return std::nullopt;
         return came->get();
@@ -250,18 +230,10 @@ public:
     const std::shared_ptr<answers> table;
 
 private:
-    // In a fiber of its own, as addresses: a call whose time is over must not hold up the end of the threads.
-    void ask_the_system_for_name(const endpoint& address, const std::shared_ptr<answer>& to) {
-        spawn({.name = "resolver"},
-              [held = shared_from_this(), p = std::make_shared<name_promise>(address, to)]() mutable {
-                  held->threads_.apply([q = std::move(p)] { q->keep_by_the_system(); });
-              });
-    }
-
     // Whoever else waits for the answer asks again if it cannot even be promised.
     std::shared_ptr<promise> promised(const key& name, const std::shared_ptr<answer>& to) {
         try {
-            return std::make_shared<promise>(table, name, to);
+            return std::make_shared<promise>(to, table, name);
         } catch (...) {
             table->end(name, to, false);
             to->set({.abandoned = true});
@@ -269,15 +241,19 @@ private:
         }
     }
 
-    void begin(std::shared_ptr<promise> made) {
-        if (engine_ != nullptr) {
-            const key& name = made->name();
+    void begin(const key& name, std::shared_ptr<promise> made) {
+        if (engine_ != nullptr)
             return engine_->find_addresses(name.first, name.second,
                                            [p = std::move(made)](outcome came) { p->keep(std::move(came)); });
-        }
-        // In a fiber of its own: who asked may be killed meanwhile.
-        spawn({.name = "resolver"}, [held = shared_from_this(), p = std::move(made)]() mutable {
-            held->threads_.apply([q = std::move(p)] { q->keep_by_the_system(); });
+        keep_on_a_thread(std::move(made), [n = name] { return ask_the_system(n.first, n.second); });
+    }
+
+    // In a fiber of its own: who asked may be killed meanwhile, and a call whose time is over must not hold up the end of
+    // the threads.
+    template <class Ask>
+    void keep_on_a_thread(std::shared_ptr<promise> made, Ask ask) {
+        spawn({.name = "resolver"}, [held = shared_from_this(), p = std::move(made), a = std::move(ask)]() mutable {
+            held->threads_.apply([q = std::move(p), b = std::move(a)] { q->keep_by(b); });
         });
     }
 

@@ -23,6 +23,8 @@
 
 namespace copse::io::detail {
 
+struct interest;
+
 /// How it becomes known that a registered descriptor is ready.
 enum class reported : std::uint8_t { in_epoll, always_ready, closed };
 

@@ -29,6 +29,7 @@
 #include <copse/hub.hpp>
 
 #include "failure.hpp"
+#include "guest.hpp"
 #include "reactor.hpp"
 #include "uring_calls.hpp"
 
