@@ -19,8 +19,8 @@ int main(int argc, char** argv) {
     io::stream_server server("127.0.0.1:" + port, echo);
     std::cout << "listening on " << server.local_endpoint() << std::endl;
 
-    // No more connections; those that are open have ten seconds to end. Meanwhile they are served.
-    const auto on_stop = io::on_signal({SIGINT, SIGTERM}, [&] { server.stop_for(10s); });
+    // No more connections; those that are open have ten seconds to end, and are served meanwhile. A second signal ends them.
+    const auto on_stop = io::on_signal({SIGINT, SIGTERM}, [&] { server.stop_for(server.is_serving() ? 10s : 0s); });
     server.serve_forever();
     std::cout << "stopped\n";
 }
