@@ -8,6 +8,8 @@
 #include <copse/debug.hpp>
 #include <copse/fibers.hpp>
 
+#include "refused_allocation.hpp"
+
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -21,14 +23,6 @@ namespace {
 
 bool armed = false;
 int left = 0;  // allocations that are granted while armed
-
-void* allocate(std::size_t size, std::size_t alignment) {
-    if (armed && left-- == 0) throw std::bad_alloc();
-    const std::size_t rounded = (size + alignment - 1) / alignment * alignment;
-    void* memory = alignment > alignof(std::max_align_t) ? std::aligned_alloc(alignment, rounded) : std::malloc(size);
-    if (memory == nullptr) throw std::bad_alloc();
-    return memory;
-}
 
 // Calls `f` with the first, the second, … allocation refused, until it succeeds.
 template <class F>
@@ -63,14 +57,7 @@ struct large {
 
 }  // namespace
 
-void* operator new(std::size_t size) { return allocate(size, alignof(std::max_align_t)); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
-    return allocate(size, static_cast<std::size_t>(alignment));
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t /*size*/) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t /*alignment*/) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t /*size*/, std::align_val_t /*alignment*/) noexcept { std::free(memory); }
+bool copse_test::is_refused() { return armed && left-- == 0; }
 
 int main() {
     const auto victim = copse::spawn([] { copse::sleep(1ms); });

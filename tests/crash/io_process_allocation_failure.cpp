@@ -7,6 +7,8 @@
 #include <copse/greenlet.hpp>
 #include <copse/io/process.hpp>
 
+#include "refused_allocation.hpp"
+
 #include <sys/wait.h>
 
 #include <cerrno>
@@ -26,14 +28,6 @@ namespace {
 
 bool armed = false;
 int left = 0;  // allocations that are granted while armed
-
-void* allocate(std::size_t size, std::size_t alignment) {
-    if (armed && left-- == 0) throw std::bad_alloc();
-    const std::size_t rounded = (size + alignment - 1) / alignment * alignment;
-    void* memory = alignment > alignof(std::max_align_t) ? std::aligned_alloc(alignment, rounded) : std::malloc(size);
-    if (memory == nullptr) throw std::bad_alloc();
-    return memory;
-}
 
 std::ptrdiff_t open_descriptors() {
     const std::filesystem::directory_iterator all("/proc/self/fd");
@@ -67,14 +61,7 @@ bool refuse_one(int granted) {
 
 }  // namespace
 
-void* operator new(std::size_t size) { return allocate(size, alignof(std::max_align_t)); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
-    return allocate(size, static_cast<std::size_t>(alignment));
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t /*size*/) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t /*alignment*/) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t /*size*/, std::align_val_t /*alignment*/) noexcept { std::free(memory); }
+bool copse_test::is_refused() { return armed && left-- == 0; }
 
 int main() {
     copse::set_error_handler([](std::exception_ptr, const copse::greenlet&) {});

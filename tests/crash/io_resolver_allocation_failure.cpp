@@ -7,6 +7,8 @@
 #include <copse/greenlet.hpp>
 #include <copse/io/resolver.hpp>
 
+#include "refused_allocation.hpp"
+
 #include <netdb.h>
 #include <netinet/in.h>
 
@@ -27,22 +29,6 @@ constexpr int none_is_refused = -1;
 std::atomic<int> left{none_is_refused};  // allocations that are granted until one is refused
 
 thread_local int concerned = 0;  // allocations of this thread that may be refused
-
-bool is_refused() {
-    if (concerned == 0) return false;
-    --concerned;
-    int now = left;
-    while (now != none_is_refused && !left.compare_exchange_weak(now, now - 1)) {}
-    return now == 0;  // which turns refusing off
-}
-
-void* allocate(std::size_t size, std::size_t alignment) {
-    if (is_refused()) throw std::bad_alloc();
-    const std::size_t rounded = (size + alignment - 1) / alignment * alignment;
-    void* memory = alignment > alignof(std::max_align_t) ? std::aligned_alloc(alignment, rounded) : std::malloc(size);
-    if (memory == nullptr) throw std::bad_alloc();
-    return memory;
-}
 
 void fail(const char* what, int granted) {
     std::printf("lookup: %s when allocation %d is refused\n", what, granted);
@@ -76,14 +62,13 @@ bool refuse_one(int granted) {
 
 }  // namespace
 
-void* operator new(std::size_t size) { return allocate(size, alignof(std::max_align_t)); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
-    return allocate(size, static_cast<std::size_t>(alignment));
+bool copse_test::is_refused() {
+    if (concerned == 0) return false;
+    --concerned;
+    int now = left;
+    while (now != none_is_refused && !left.compare_exchange_weak(now, now - 1)) {}
+    return now == 0;  // which turns refusing off
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t /*size*/) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t /*alignment*/) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t /*size*/, std::align_val_t /*alignment*/) noexcept { std::free(memory); }
 
 // In place of the C library's: it knows everybody but numbers.
 extern "C" int getaddrinfo(const char* /*host*/, const char* /*service*/, const addrinfo* wanted, addrinfo** found) {

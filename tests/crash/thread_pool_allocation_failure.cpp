@@ -6,6 +6,8 @@
 
 #include <copse/fibers.hpp>
 
+#include "refused_allocation.hpp"
+
 #include <array>
 #include <atomic>
 #include <cstdio>
@@ -20,16 +22,6 @@ thread_local bool is_main = false;
 
 bool armed = false;  // main's
 int left = 0;        // allocations of main's that are granted while armed
-
-bool is_refused() { return is_main ? armed && left-- == 0 : others_have_none.load(); }
-
-void* allocate(std::size_t size, std::size_t alignment) {
-    if (is_refused()) throw std::bad_alloc();
-    const std::size_t rounded = (size + alignment - 1) / alignment * alignment;
-    void* memory = alignment > alignof(std::max_align_t) ? std::aligned_alloc(alignment, rounded) : std::malloc(size);
-    if (memory == nullptr) throw std::bad_alloc();
-    return memory;
-}
 
 void many_calls() {
     copse::thread_pool pool({.threads = 3});
@@ -65,14 +57,7 @@ void each_refused() {
 
 }  // namespace
 
-void* operator new(std::size_t size) { return allocate(size, alignof(std::max_align_t)); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
-    return allocate(size, static_cast<std::size_t>(alignment));
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t /*size*/) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t /*alignment*/) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t /*size*/, std::align_val_t /*alignment*/) noexcept { std::free(memory); }
+bool copse_test::is_refused() { return is_main ? armed && left-- == 0 : others_have_none.load(); }
 
 int main() {
     is_main = true;

@@ -269,4 +269,13 @@ protected:
     std::filesystem::path directory;
 };
 
+/// The same with one engine and then the other. Its tests are those of the suite IoFile, which io_file_test.cpp instantiates.
+class engine_fixture : public file_fixture, public testing::WithParamInterface<copse::io::disk_engine> {
+protected:
+    void SetUp() override {
+        copse::io::choose_file_engine(GetParam());
+        if (copse::io::file_engine() != GetParam()) GTEST_SKIP() << "no io_uring here";
+    }
+};
+
 }  // namespace copse_test

@@ -1,4 +1,4 @@
-// Queues. Decision 3; gevent rules 14, 88 to 94, 97; P5, QU01 to QU03.
+// Queues: who is served, what a kill or a throw costs. Decision 3; gevent rules 14, 88 to 93; P5, QU01 to QU03.
 
 #include <copse/fibers.hpp>
 
@@ -8,17 +8,15 @@
 
 #include <chrono>
 #include <cmath>
-#include <limits>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
-#include <vector>
 
 using copse::queue;
 using copse::queue_closed;
-using copse::sleep;
 using copse::spawn;
 using copse::yield;
 using copse_test::fragile;
@@ -28,8 +26,6 @@ using namespace std::chrono_literals;
 namespace {
 
 class Queue : public copse_test::hub_test {};
-class QueueClose : public Queue {};
-class QueuePeek : public Queue {};
 
 // rules 14, 89
 TEST_F(Queue, WithRoomOrItemsNobodyIsSwitchedTo) {
@@ -207,74 +203,6 @@ TEST_F(Queue, AKilledGetterIsPassedOver) {
     EXPECT_EQ(log.text(), "b1");
 }
 
-// QU01
-TEST_F(QueueClose, Fault_QU01_GettersDrainAndThenAreTold) {
-    queue<int> q(2);
-    q.put(1);
-    q.put(2);
-    q.close();
-    EXPECT_TRUE(q.closed());
-    EXPECT_THROW(q.put(3), queue_closed);
-    EXPECT_THROW(q.try_put(3), queue_closed);
-    EXPECT_THROW(q.put_for(3, 1s), queue_closed);
-    EXPECT_EQ(q.get(), 1);
-    EXPECT_EQ(q.get_for(1s), 2);
-    EXPECT_THROW(q.get(), queue_closed);
-    EXPECT_THROW(q.get_for(1s), queue_closed);
-    EXPECT_EQ(q.try_get(), std::nullopt);
-    q.close();
-}
-
-TEST_F(QueueClose, Fault_QU01_WaitingGettersAreToldAtOnceInOrder) {
-    queue<int> q(2);
-    for (int i = 0; i < 3; ++i) {
-        spawn([&, i] {
-            EXPECT_THROW(q.get(), queue_closed);
-            log(i);
-        });
-    }
-    yield();
-    q.close();
-    yield();
-    EXPECT_EQ(log.text(), "0 1 2");
-}
-
-TEST_F(QueueClose, Fault_QU01_WaitingPuttersAreToldAndTheirItemsDoNotComeIn) {
-    queue<int> q(1);
-    q.put(1);
-    const auto putter = spawn([&] { EXPECT_THROW(q.put(2), queue_closed); });
-    yield();
-    q.close();
-    putter.get();
-    EXPECT_EQ(q.get(), 1);
-    EXPECT_THROW(q.get(), queue_closed);
-}
-
-// An item that was handed over is not taken back by a close in the same turn.
-TEST_F(QueueClose, Fault_QU01_AnItemHandedOverInTheSameTurnArrives) {
-    queue<int> q(1);
-    const auto getter = spawn([&] { return q.get(); });
-    yield();
-    q.put(5);
-    q.close();
-    EXPECT_EQ(getter.get(), 5);
-}
-
-TEST_F(QueueClose, ARangeEndsWhenItIsClosedAndDrained) {
-    queue<int> numbers(16);
-    const auto producer = spawn([&] {
-        for (int i = 0; i < 3; ++i) {
-            numbers.put(i);
-            sleep(1s);
-        }
-        numbers.close();
-    });
-    for (const int n : numbers) log(n);
-    EXPECT_EQ(log.text(), "0 1 2");
-    EXPECT_EQ(time.elapsed(), 3s);
-    producer.join();
-}
-
 // QU02: whichever move throws, no item is lost or doubled, and nobody hangs.
 TEST_F(Queue, Fault_QU02_AMoveThatThrowsLosesNothing) {
     for (int at = 1; at < 12; ++at) {
@@ -395,120 +323,6 @@ TEST_F(Queue, Fault_QU02_AHandOverThatThrowsIsThePuttersFailureAndTheGetterWaits
     q.put(std::move(item));
     getter.join();
     EXPECT_EQ(log.text(), "1");
-}
-
-// rule 94
-TEST_F(QueuePeek, LeavesTheItemAndParksOnlyWhileThereIsNone) {
-    queue<int> q(2);
-    EXPECT_EQ(q.try_peek(), std::nullopt);
-    EXPECT_EQ(q.peek_for(1s), std::nullopt);
-    EXPECT_EQ(q.peek_until(copse::clock::now() + 1s), std::nullopt);
-    EXPECT_EQ(time.elapsed(), 2s);
-    q.put(1);
-    q.put(2);
-    spawn([this] { log("other"); });
-    EXPECT_EQ(q.peek(), 1);
-    EXPECT_EQ(q.try_peek(), 1);
-    EXPECT_EQ(q.peek_for(1h), 1);
-    EXPECT_EQ(q.size(), 2u);
-    EXPECT_EQ(log.text(), "");
-    yield();
-}
-
-// rule 94
-TEST_F(QueuePeek, InOneLineWithGettersSeesWhatTheNextOneTakes) {
-    queue<int> q(2);
-    const auto peeking = [&](char name) { spawn([&, name] { log(name, q.peek()); }); };
-    const auto getting = [&](char name) { spawn([&, name] { log(name, q.get()); }); };
-    peeking('p');
-    peeking('q');
-    getting('g');
-    peeking('r');
-    getting('h');
-    yield();
-    q.put(1);
-    yield();
-    EXPECT_EQ(log.take(), "p1 q1 g1");
-    q.put(2);
-    yield();
-    EXPECT_EQ(log.text(), "r2 h2");
-    EXPECT_TRUE(q.empty());
-}
-
-TEST_F(QueuePeek, WithNoGetterTheItemStays) {
-    queue<int> q(1);
-    const auto peeker = spawn([&] { return q.peek(); });
-    yield();
-    q.put(1);
-    EXPECT_TRUE(q.full());
-    EXPECT_EQ(peeker.get(), 1);
-    EXPECT_EQ(q.get(), 1);
-}
-
-TEST_F(QueuePeek, AKilledOneIsPassedOver) {
-    queue<int> q(1);
-    const auto a = spawn([&] { log("a", q.peek()); });
-    const auto b = spawn([&] { log("b", q.peek()); });
-    yield();
-    a.request_kill();
-    q.put(1);
-    b.request_kill();  // too late: it has been served
-    join_all(a, b);
-    EXPECT_EQ(log.text(), "b1");
-    EXPECT_EQ(q.size(), 1u);
-}
-
-TEST_F(QueuePeek, ACopyThatThrowsIsThePeekersFailure) {
-    queue<fragile> q(1);
-    const auto peeker = spawn([&] { log(what_is_thrown_by([&] { q.peek(); })); });
-    yield();
-    fragile::armed = 2;  // the move in, the copy out
-    q.put(fragile(1));
-    EXPECT_EQ(fragile::armed, 0);
-    peeker.join();
-    EXPECT_EQ(log.text(), "copy");
-    EXPECT_EQ(q.get().number, 1);
-}
-
-TEST_F(QueuePeek, Fault_TM01_NotANumberIsRefused) {
-    queue<int> q(1);
-    EXPECT_THROW(q.peek_for(std::chrono::duration<double>(std::nan(""))), copse::invalid_duration);
-    q.put(1);
-    EXPECT_EQ(q.size(), 1u);
-}
-
-TEST_F(QueuePeek, Fault_QU01_IsToldOfTheEnd) {
-    queue<int> q(1);
-    const auto peeker = spawn([&] { EXPECT_THROW(q.peek(), queue_closed); });
-    yield();
-    q.close();
-    peeker.get();
-    EXPECT_THROW(q.peek(), queue_closed);
-    EXPECT_THROW(q.peek_for(1s), queue_closed);
-    EXPECT_EQ(q.try_peek(), std::nullopt);
-}
-
-// A type that is copyable by its signature only can be queued all the same.
-TEST_F(QueuePeek, AsksNothingOfItemsThatAreNotPeeked) {
-    queue<std::vector<std::unique_ptr<int>>> q(1);
-    q.put({});
-    EXPECT_TRUE(q.get().empty());
-}
-
-// rule 97, immediate
-TEST_F(QueueClose, AndDropEndsTheItems) {
-    queue<std::shared_ptr<int>> q(2);
-    const auto item = std::make_shared<int>(1);
-    q.put(item);
-    q.put(item);
-    const auto putter = spawn([&] { EXPECT_THROW(q.put(item), queue_closed); });
-    yield();
-    q.close_and_drop();
-    EXPECT_EQ(item.use_count(), 2);  // and the waiting putter's copy
-    EXPECT_TRUE(q.empty());
-    EXPECT_THROW(q.get(), queue_closed);
-    putter.get();
-    q.close_and_drop();
 }
 
 }  // namespace
