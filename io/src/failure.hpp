@@ -24,7 +24,7 @@ struct origin {
     }
 };
 
-/// The present one.
+/// Who holds the number now.
 inline origin origin_of(const entry& e) noexcept { return {e.fd, e.generation}; }
 
 /// What the errors of owned descriptors are besides: their catcher can tell whose they are.

@@ -218,10 +218,11 @@ public:
     std::optional<outcome> ask_name(const endpoint& address, detail::limit& within) {
         const clock::time_point deadline{std::chrono::nanoseconds(within.deadline())};
         const auto came = std::make_shared<answer>();
+        auto made = std::make_shared<promise>(came);  // nobody else may hold it: it is told of by its end
         if (engine_ != nullptr) {
-            engine_->find_name(address, [came](outcome o) { came->set(std::move(o)); });
+            engine_->find_name(address, [p = std::move(made)](outcome o) { p->keep(std::move(o)); });
         } else {
-            keep_on_a_thread(std::make_shared<promise>(came), [address] { return ask_for_name(address); });
+            keep_on_a_thread(std::move(made), [address] { return ask_for_name(address); });
         }
         if (!came->wait_until(deadline)) return std::nullopt;
         return came->get();

@@ -93,6 +93,7 @@ void service::restart() {
     if (!is_wanted()) return;              // another fiber was faster, or wants it to be stopped
     reopen();
     taker_ = {};
+    if (failure_ && served_forever_ != 0) tell(failure_);  // who stays there will not throw it
     failure_ = nullptr;
     delay_ = terms_.min_delay;
     stopped_.clear();

@@ -28,7 +28,7 @@ inline bool others_sleep() {
     return true;
 }
 
-/// As fork(2). Does not wait for those who are never at rest for more than the time of `patience` looks.
+/// As fork(2). If the others are never at rest, it forks all the same after ten thousand looks.
 inline pid_t fork_at_rest() {
     constexpr int patience = 10'000;
     // Twice in a row: who waited for a lock at the first look may have been woken by one who was at work.

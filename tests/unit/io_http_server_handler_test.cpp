@@ -253,9 +253,10 @@ TEST_F(HttpServer, Fault_HT13_AConnectionCanBeKilledAtEveryWait) {
              std::array<std::byte, 1> byte;
              s.recv(byte);
          }},
-        {"in a handshake that waits for others", "", answer,
+        {"in a handshake", "", answer,
          [](io::socket s) {
-             copse::sleep(1h);
+             std::array<std::byte, 1> byte;
+             while (s.recv(byte) == 0) copse::sleep(1h);  // a stop alone does not end this
              return io::any_stream(std::move(s));
          }},
     };

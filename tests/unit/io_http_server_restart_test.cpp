@@ -56,6 +56,19 @@ TEST_F(HttpServerRestart, ServesAgainAtTheSamePlace) {
     fresh.close();
 }
 
+TEST_F(HttpServerRestart, WhoServesForeverStays) {
+    serve();
+    auto serving = copse::spawn([&] { server_->serve_forever(); });
+    copse::yield();
+    server_->restart();
+    EXPECT_TRUE(server_->stop_for(1s));
+    server_->restart();
+    EXPECT_EQ(ask(get), answer_of("GET / []"));
+    EXPECT_FALSE(serving.ready());
+    server_->stop();
+    serving.get();
+}
+
 TEST_F(HttpServerRestart, AStoppedServerCanBeRestarted) {
     serve();
     EXPECT_TRUE(server_->stop_for(1s));

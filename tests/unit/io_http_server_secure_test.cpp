@@ -185,6 +185,28 @@ TEST_F(HttpServer, Fault_FD05_AStopLeavesTheNumberOfAHandshakeThatClosedItToOthe
     others.reset();
 }
 
+TEST_F(HttpServer, Fault_FD05_AStopLeavesTheNumberOfAStreamOverAnotherToOthers) {
+    std::optional<std::pair<io::socket, io::socket>> helper;  // as to a process that does TLS
+    std::optional<std::pair<io::socket, io::socket>> others;
+    serve(mirror, {.secure = [&](io::socket s) {
+              const int number = s.native_handle();
+              helper = io::socketpair();
+              s.close();
+              others = io::socketpair();
+              EXPECT_TRUE(others->first.native_handle() == number || others->second.native_handle() == number);
+              return io::any_stream(std::move(helper->first));
+          }});
+    io::socket c = client();
+    while (server_->stats().idle == 0) copse::yield();
+    server_->stop();
+    others->first.send_all("abc");
+    EXPECT_EQ(recv_text(others->second), "abc");
+    others->second.send_all("def");
+    EXPECT_EQ(recv_text(others->first), "def");
+    helper->second.close();
+    others.reset();
+}
+
 TEST_F(HttpServer, HandshakesThatFailAreCounted) {
     copse::virtual_time time;
     const error_recorder told;  // of the mistake below

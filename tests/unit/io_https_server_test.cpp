@@ -2,14 +2,18 @@
 
 #include "exceptions.hpp"
 #include "io_http_server.hpp"
+#include "io_tls_pair.hpp"
 
 #include <copse/io/any_stream.hpp>
 #include <copse/io/tls_error.hpp>
+#include <copse/virtual_time.hpp>
 
+#include <chrono>
 #include <span>
 #include <string>
 #include <utility>
 
+using namespace std::chrono_literals;
 using namespace copse_test;
 namespace io = copse::io;
 namespace http = copse::io::http;
@@ -44,6 +48,21 @@ TEST_F(HttpsServer, Fault_TL01_AClientThatBreaksTlsWithinItsBodyIsEverydayLife) 
     EXPECT_EQ(ask_and_wait("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"), "");
     EXPECT_EQ(told.count(), 0U);
     EXPECT_EQ(server_->stats().failures, 0U);
+}
+
+TEST_F(HttpsServer, Fault_NT24_AStopEndsHandshakes) {
+    const auto own = common_server_context();
+    const copse::virtual_time time;
+    serve(mirror,
+          {.secure = [own](io::socket s) -> io::any_stream { return io::tls_stream::server(std::move(s), own); }});
+    io::socket silent = client();
+    io::socket half = client();
+    half.send_all("\x16\x03\x01");  // the begin of a record
+    while (server_->stats().connections != 2) copse::yield();
+    EXPECT_TRUE(server_->stop_for(1h));
+    EXPECT_EQ(time.elapsed(), 0s) << "it did not wait for the end of their time";
+    EXPECT_EQ(server_->stats().failed_handshakes, 0U);
+    server_.reset();
 }
 
 }  // namespace

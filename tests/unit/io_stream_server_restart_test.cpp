@@ -83,6 +83,25 @@ TEST_F(IoStreamServer, RestartAfterAnEndOfItsOwn) {
     server.stop();
 }
 
+TEST_F(IoStreamServer, WhatEndedItIsToldIfServeForeverGoesOn) {
+    const error_recorder errors;
+    io::stream_server server("127.0.0.1:0", echo, {.stack_size = std::size_t{2} << 30});
+    auto restarting = copse::spawn([&] {
+        while (!server.is_serving()) copse::yield();
+        while (server.is_serving()) copse::yield();
+        server.restart();
+    });
+    auto serving = copse::spawn([&] { server.serve_forever(); });
+    io::connect(server.local_endpoint());
+    restarting.get();
+    copse::yield();
+    EXPECT_FALSE(serving.ready()) << "the restart was faster";
+    for (int turn = 0; turn < 500 && errors.count() == 0; ++turn) copse::yield();
+    EXPECT_EQ(errors.count(), 1U);
+    server.stop();
+    serving.get();
+}
+
 TEST_F(IoStreamServer, TwoFibersMayRestartIt) {
     io::stream_server server("127.0.0.1:0", echo);
     server.start();

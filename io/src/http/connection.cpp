@@ -86,7 +86,7 @@ void connection::serve() {
 // Who cannot, or will not, is nobody's failure here.
 bool connection::shake_hands() {
     if (is_draining()) return false;
-    const server_core::idle_mark idle(core_.shaking_hands(), idle_);
+    const server_core::waiting_mark waiting(core_.in_handshake(), place_);
     const copse::timeout limit(with_.handshake.count() == 0 ? std::chrono::nanoseconds::max() : with_.handshake);
     try {
         wire_.secure(with_.secure);
@@ -138,7 +138,7 @@ bool connection::read_head() {
 bool connection::await_request() {
     if (is_draining()) return false;
     if (!in_.empty()) return true;
-    const server_core::idle_mark idle(core_.idle(), idle_);
+    const server_core::waiting_mark waiting(core_.between_requests(), place_);
     return receive({.pause = served_ == 0 ? with_.first_byte : with_.keep_alive});
 }
 

@@ -29,7 +29,7 @@ public:
     /// Throws: what a kill throws.
     void serve();
 
-    /// Ends a wait for the next request.
+    /// Ends a wait for the next request, or for the client in the handshake.
     void wake() noexcept { wire_.wake(); }
 
     // What an exchange does.
@@ -84,7 +84,7 @@ private:
     wire wire_;
     intake in_;
     std::unique_ptr<turn> turn_;  // only while there is a request
-    server_core::idle_place idle_{this};
+    server_core::waiting_place place_{this};
     std::size_t served_ = 0;
     io::detail::origin given_{-1, 0};  // whose errors those of the stream are that was given away
     bool given_away_ = false;

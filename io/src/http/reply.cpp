@@ -51,25 +51,6 @@ known kind_of(std::string_view name) noexcept {
     }
 }
 
-/// Adds at its end what the kernel has taken of a body behind a head, be it all of it or not.
-class body_count {
-public:
-    body_count(const wire& over, std::size_t head, std::uint64_t body, std::uint64_t& total) noexcept
-        : wire_(over), begin_(over.sent() + head), body_(body), total_(total) {}
-    body_count(const body_count&) = delete;
-    body_count& operator=(const body_count&) = delete;
-    ~body_count() {
-        const std::uint64_t end = std::max(wire_.sent(), begin_);
-        total_ += std::min(end - begin_, body_);
-    }
-
-private:
-    const wire& wire_;
-    const std::uint64_t begin_;
-    const std::uint64_t body_;
-    std::uint64_t& total_;
-};
-
 own_frame frame_of(const fields& headers) {
     own_frame found;
     for (const field f : headers) {
@@ -102,7 +83,7 @@ void reply::take_back() noexcept {
     frame_ = frame::none;
     head_sent_ = bodyless_ = false;
     status_ = 0;
-    left_ = sent_ = 0;
+    left_ = written_ = 0;
 }
 
 void reply::check_new(const response& r) const {
@@ -169,6 +150,7 @@ void reply::respond(const response& r, limit within) {
     write_start_line(r);
     write_fields(r, r.body.size());
     end_head();
+    if (!bodyless_) written_ = r.body.size();
     send(bodyless_ ? std::string_view() : std::string_view(r.body), {}, within);
     stage_ = stage::done;
 }
@@ -190,7 +172,7 @@ void reply::start(const response& head, std::optional<std::uint64_t> length) {
 }
 
 void reply::write(std::string_view piece, limit within) {
-    take_room(piece.size());
+    count_written(piece.size());
     if (piece.empty() || bodyless_) return;
     if (frame_ != frame::chunked) return send(piece, {}, within);
     std::array<char, 24> room;
@@ -206,25 +188,25 @@ void reply::check_room(std::uint64_t bytes) const {
 }
 
 // Before they are: nothing of what is too much is sent.
-void reply::take_room(std::uint64_t bytes) {
+void reply::count_written(std::uint64_t bytes) {
     check_room(bytes);
     if (frame_ == frame::length) left_ -= bytes;
+    if (!bodyless_) written_ += bytes;
 }
 
 void reply::write_file(int file, std::uint64_t offset, std::uint64_t count) {
     if (frame_ == frame::chunked || wire_->is_secure()) return copy_file(file, offset, count);
-    take_room(count);
+    count_written(count);
     if (count == 0 || bodyless_) return;
     flush();
     stage_ = stage::broken;  // unless it succeeds
-    const body_count counted(*wire_, 0, count, sent_);
     if (wire_->send_file(file, offset, count, {.pause = with_.write_pause}) != count)
         throw std::runtime_error("http::exchange: the file ended within what was to be sent of it");
     stage_ = stage::streaming;
 }
 
 void reply::copy_file(int file, std::uint64_t offset, std::uint64_t count) {
-    if (bodyless_) return take_room(count);
+    if (bodyless_) return count_written(count);
     check_room(count);  // for all of it, before the first piece leaves
     pooled_buffer piece = pooled_buffer::take();
     while (count != 0) {
@@ -281,7 +263,6 @@ void reply::send(std::string_view body, std::string_view tail, limit within) {
     const patience p{.pause = with_.write_pause, .whole = within};
     const stage before = std::exchange(stage_, stage::broken);  // unless it succeeds
     head_sent_ = true;
-    const body_count counted(*wire_, head_.size(), body.size(), sent_);
     if (body.size() <= small) {
         head_.append(body).append(tail);
         wire_->send_all(head_, p);

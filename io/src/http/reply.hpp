@@ -55,8 +55,7 @@ public:
     /// It is whole, and another may follow.
     bool keeps_alive() const noexcept { return stage_ == stage::done && keep_alive_; }
     int status() const noexcept { return status_; }
-    /// Of the body, without framing: what the kernel has taken.
-    std::uint64_t body_bytes() const noexcept { return sent_; }
+    std::uint64_t body_bytes() const noexcept { return written_; }
 
 private:
     enum class stage : std::uint8_t { none, streaming, done, broken };
@@ -69,7 +68,7 @@ private:
     void write_fields(const response& r, std::optional<std::uint64_t> length);
     void end_head();
     void check_room(std::uint64_t bytes) const;
-    void take_room(std::uint64_t bytes);
+    void count_written(std::uint64_t bytes);
     void copy_file(int file, std::uint64_t offset, std::uint64_t count);
     void send(std::string_view body, std::string_view tail, limit within);
 
@@ -83,8 +82,8 @@ private:
     bool keep_alive_ = false;
     bool bodyless_ = false;
     int status_ = 0;
-    std::uint64_t left_ = 0;  // of frame::length
-    std::uint64_t sent_ = 0;  // of the body
+    std::uint64_t left_ = 0;     // of frame::length
+    std::uint64_t written_ = 0;  // of the body
 };
 
 }  // namespace copse::io::http::detail

@@ -115,7 +115,7 @@ server_stats server::stats() const noexcept {
     all.accepted = taken.accepted;
     all.refused = taken.refused + taken.over_limit;
     all.connections = taken.connections;
-    all.idle = core_->idle().size();
+    all.idle = core_->idle();
     return all;
 }
 

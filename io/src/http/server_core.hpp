@@ -24,7 +24,8 @@ public:
     /// Serves a connection until it ends.
     void serve(socket& s, const endpoint& peer);
 
-    /// Ends the connections that are between requests or before the first; the others end with their answer.
+    /// Ends the connections that are between requests, and those whose handshake waits for the client; the others end with
+    /// their answer.
     void drain() noexcept;
     /// What comes after a `drain` is served again; what was there before ends nevertheless.
     void go_on() noexcept { draining_ = false; }
@@ -40,31 +41,30 @@ public:
     bool has_ended() const noexcept { return ended_; }
 
     /// What a connection is listed with: made once.
-    struct idle_place {
-        explicit idle_place(connection* c) : node{c}, where(node.begin()) {}
+    struct waiting_place {
+        explicit waiting_place(connection* c) : node{c}, where(node.begin()) {}
 
         std::list<connection*> node;  // holds it while it is not listed
         std::list<connection*>::iterator where;
     };
-    using idle_list = std::list<connection*>;
+    using waiting_list = std::list<connection*>;
     /// A connection waits for its client, in one of the lists below: `drain` will wake it.
-    class idle_mark {
+    class waiting_mark {
     public:
-        idle_mark(idle_list& among, idle_place& place) noexcept : among_(among), place_(place) {
+        waiting_mark(waiting_list& among, waiting_place& place) noexcept : among_(among), place_(place) {
             among_.splice(among_.end(), place_.node);
         }
-        idle_mark(const idle_mark&) = delete;
-        idle_mark& operator=(const idle_mark&) = delete;
-        ~idle_mark() { place_.node.splice(place_.node.end(), among_, place_.where); }
+        waiting_mark(const waiting_mark&) = delete;
+        waiting_mark& operator=(const waiting_mark&) = delete;
+        ~waiting_mark() { place_.node.splice(place_.node.end(), among_, place_.where); }
 
     private:
-        idle_list& among_;
-        idle_place& place_;
+        waiting_list& among_;
+        waiting_place& place_;
     };
-    /// For the next request.
-    idle_list& idle() noexcept { return idle_; }
-    /// To be secured.
-    idle_list& shaking_hands() noexcept { return shaking_hands_; }
+    waiting_list& between_requests() noexcept { return idle_; }
+    waiting_list& in_handshake() noexcept { return shaking_hands_; }
+    std::size_t idle() const noexcept { return idle_.size(); }
 
     /// Gives the error to the hub's error handler.
     static void tell(std::exception_ptr error) noexcept;
@@ -74,8 +74,8 @@ private:
     const handler handle_;
     server_stats stats_;
     turn_pool turns_{options_};
-    idle_list idle_;
-    idle_list shaking_hands_;
+    waiting_list idle_;
+    waiting_list shaking_hands_;
     bool draining_ = false;
     bool ended_ = false;
     bool shall_serve_ = true;

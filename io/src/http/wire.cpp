@@ -67,8 +67,6 @@ void send_on(Stream& to, std::span<const const_buffer> pieces, patience& p) {
         [&](auto when) { to.send_all_until(pieces, when); });
 }
 
-bool is_time_out(const transfer_error& e) noexcept { return dynamic_cast<const timed_out*>(&e) != nullptr; }
-
 }  // namespace
 
 bool patience::is_over() {
@@ -80,6 +78,8 @@ void wire::note_whose() {
     entry_ = &io::detail::socket_access::use(plain_, "serve");
     origin_ = io::detail::origin_of(*entry_);
 }
+
+bool wire::is_still_there() const noexcept { return entry_ != nullptr && io::detail::origin_of(*entry_) == origin_; }
 
 io::detail::origin wire::whose() const {
     if (is_secure_ || !plain_.is_open()) return origin_;
@@ -121,13 +121,10 @@ void wire::send_in_time(std::span<const const_buffer> pieces, patience p) {
     std::vector<const_buffer> rest;
     for (;;) {
         try {
-            is_secure_ ? send_on(secured_, pieces, p) : send_on(plain_, pieces, p);
-            sent_ += size_of(pieces);
-            return;
-        } catch (const transfer_error& e) {
-            sent_ += e.transferred();
+            return is_secure_ ? send_on(secured_, pieces, p) : send_on(plain_, pieces, p);
+        } catch (const timed_out& e) {
             // A slow peer may take as long as it likes, if only it takes something.
-            if (!is_time_out(e) || e.transferred() == 0 || p.is_over()) throw;
+            if (e.transferred() == 0 || p.is_over()) throw;
             rest = rest_of(pieces, e.transferred());
         }
         pieces = rest;
@@ -137,12 +134,9 @@ void wire::send_in_time(std::span<const const_buffer> pieces, patience p) {
 void wire::send_all(std::string_view text, patience p) {
     if (!is_secure_ && p.whole.deadline() == copse::detail::never && p.pause.count() != 0) {
         try {
-            plain_.send_all_for(text, p.pause);
-            sent_ += text.size();
-            return;
-        } catch (const transfer_error& e) {
-            sent_ += e.transferred();
-            if (!is_time_out(e) || e.transferred() == 0) throw;
+            return plain_.send_all_for(text, p.pause);
+        } catch (const timed_out& e) {
+            if (e.transferred() == 0) throw;
             text.remove_prefix(e.transferred());
         }
     }
@@ -151,18 +145,17 @@ void wire::send_all(std::string_view text, patience p) {
 }
 
 std::uint64_t wire::send_file(int file, std::uint64_t offset, std::uint64_t count, patience p) {
-    const std::uint64_t sent_before = sent_;
+    std::uint64_t before = 0;  // of calls that ran out of time
     for (;;) {
-        const std::uint64_t done = sent_ - sent_before;
         try {
-            sent_ += in_time(
-                p, [&] { return plain_.send_file(file, offset + done, count - done); },
-                [&](auto length) { return plain_.send_file_for(file, offset + done, count - done, length); },
-                [&](auto when) { return plain_.send_file_until(file, offset + done, count - done, when); });
-            return sent_ - sent_before;
-        } catch (const transfer_error& e) {
-            sent_ += e.transferred();
-            if (!is_time_out(e) || e.transferred() == 0 || p.is_over()) throw;
+            return before +
+                   in_time(
+                       p, [&] { return plain_.send_file(file, offset + before, count - before); },
+                       [&](auto length) { return plain_.send_file_for(file, offset + before, count - before, length); },
+                       [&](auto when) { return plain_.send_file_until(file, offset + before, count - before, when); });
+        } catch (const timed_out& e) {
+            if (e.transferred() == 0 || p.is_over()) throw;
+            before += e.transferred();
         }
     }
 }
@@ -186,22 +179,19 @@ void wire::linger() {
 }
 
 void wire::abort() noexcept {
-    if (is_secure_ ? !secured_.is_open() : !plain_.is_open()) return;  // the number may be somebody else's by now
-    const int number = is_secure_ ? origin_.fd : plain_.native_handle();
     const ::linger none{.l_onoff = 1, .l_linger = 0};
-    io::detail::sys.setsockopt(number, SOL_SOCKET, SO_LINGER, &none, sizeof none);
-    if (is_secure_) io::detail::sys.shutdown(number, SHUT_RDWR);  // or its close would say a goodbye
+    if (plain_.is_open()) {
+        io::detail::sys.setsockopt(plain_.native_handle(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    } else if (secured_.is_open() && is_still_there()) {
+        io::detail::sys.setsockopt(origin_.fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+        io::detail::sys.shutdown(origin_.fd, SHUT_RDWR);  // or its close would say a goodbye
+    }
 }
 
+// A secured stream would have to say goodbye first, which waits: its reader learns that nothing comes any more.
 void wire::wake() noexcept {
-    // A secured stream would have to say goodbye first, which waits: its reader learns that nothing comes any more.
-    if (is_secure_) {
-        io::detail::sys.shutdown(origin_.fd, SHUT_RD);
-    } else if (plain_.is_open()) {
-        plain_.close();
-    } else if (entry_ != nullptr && io::detail::origin_of(*entry_) == origin_) {  // who secures it has not closed it
-        io::detail::sys.shutdown(origin_.fd, SHUT_RDWR);
-    }
+    if (plain_.is_open()) return plain_.close();
+    if (is_still_there()) io::detail::sys.shutdown(origin_.fd, is_secure_ ? SHUT_RD : SHUT_RDWR);
 }
 
 any_stream wire::release() { return is_secure_ ? std::move(secured_) : any_stream(std::move(plain_)); }

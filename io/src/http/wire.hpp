@@ -52,9 +52,6 @@ public:
     /// Of a plain stream only. Returns: how many bytes were sent; fewer if the file ended.
     std::uint64_t send_file(int file, std::uint64_t offset, std::uint64_t count, patience p);
 
-    /// How many bytes the kernel has taken.
-    std::uint64_t sent() const noexcept { return sent_; }
-
     /// Nothing more is sent; what the peer still sends is dropped for a moment, so that no reset overtakes what we
     /// have sent.
     void linger();
@@ -67,13 +64,14 @@ public:
 
 private:
     void note_whose();
+    /// The socket inside the secured stream: its number may be somebody else's by now.
+    bool is_still_there() const noexcept;
     void send_in_time(std::span<const const_buffer> pieces, patience p);
 
     socket plain_;
     any_stream secured_;
     io::detail::origin origin_{-1, 0};          // of the socket inside the secured stream
     const io::detail::entry* entry_ = nullptr;  // of that socket, when it has been given away
-    std::uint64_t sent_ = 0;
     bool is_secure_ = false;
 };
 

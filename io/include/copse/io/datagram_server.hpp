@@ -104,7 +104,7 @@ concept datagram_handler = std::invocable<F&, incoming_datagram> || std::invocab
 class datagram_server {
 public:
     /// Binds at once; a port of 0 can be asked for with `local_endpoint`.
-    /// Throws:  as bind_datagram(); null_callable.
+    /// Throws:  as bind_datagram(); null_callable; std::invalid_argument for a negative delay.
     template <detail::datagram_handler F>
     datagram_server(std::string_view here, F serve, const datagram_server_options& with = {})
         : datagram_server(bind_datagram(here, with.binding), std::move(serve), with) {}
@@ -137,7 +137,7 @@ public:
 
     /// Starts, and waits until the server is stopped, and nobody is in stop_for any more. A restart is no end.
     /// Parks:   until stopped.
-    /// Throws:  what ended the server, if nobody stopped it; what is raised into the caller: the server then goes on.
+    /// Throws:  what ended the server, unless it is restarted; what is raised into the caller: the server then goes on.
     void serve_forever();
 
     /// Takes no more datagrams. Handlers that run, run on and may reply: the socket is closed when the last has ended.

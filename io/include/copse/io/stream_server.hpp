@@ -98,7 +98,7 @@ auto adapt_handler(F f) {
 class stream_server {
 public:
     /// Listens at once; a port of 0 can be asked for with `local_endpoint`.
-    /// Throws:  as listen(); null_callable.
+    /// Throws:  as listen(); null_callable; std::invalid_argument for a negative delay.
     template <detail::connection_handler F>
     stream_server(std::string_view here, F serve, const stream_server_options& with = {})
         : stream_server(listen(here, with.listening), std::move(serve), with) {}
@@ -131,7 +131,7 @@ public:
 
     /// Starts, and waits until the server is stopped, and nobody is in stop_for any more. A restart is no end.
     /// Parks:   until stopped.
-    /// Throws:  what ended the server, if nobody stopped it; what is raised into the caller: the server then goes on.
+    /// Throws:  what ended the server, unless it is restarted; what is raised into the caller: the server then goes on.
     void serve_forever();
 
     /// Closes the listener at once: the port is free. Connections that run, run on.

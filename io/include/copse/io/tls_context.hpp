@@ -101,7 +101,7 @@ class tls_context {
 public:
     /// Reads the files that are named, which blocks the thread.
     /// Throws:  std::system_error for a file, tls_error for what stands in it (a key of another certificate, no PEM);
-    ///          std::invalid_argument for options that contradict each other.
+    ///          std::invalid_argument for options that cannot be, such as a negative time.
     static tls_context client(const tls_client_options& with = {});
     /// As client. An identity is needed.
     static tls_context server(const tls_server_options& with);

@@ -231,7 +231,7 @@ private:
 ///   proxies and no caches, and reads no environment.
 ///
 /// Unless a line says otherwise requests throw, with method and URL in the text: bad_url; std::invalid_argument for headers
-/// that are the client's; error; std::system_error as `io::connect` and sockets do; tls_error; timed_out; what functions of
+/// that are the client's, and options that cannot be; error; std::system_error as `io::connect` and sockets do; tls_error; timed_out; what functions of
 /// the caller throw that is of a type of their own, as it is; and whatever a kill or a timeout scope throws. A status is no
 /// error. After any of these the client is as before, the connection closed.
 class client {

@@ -41,7 +41,7 @@ struct access {
     const endpoint& peer;
     const http::request* request;   ///< null if it could not be read
     int status;                     ///< 0 if nothing was answered; 101 after an upgrade
-    std::uint64_t body_bytes;       ///< of the response, without framing: what the kernel has taken
+    std::uint64_t body_bytes;       ///< of the response, without framing: written, whether the client has got it or not
     std::chrono::nanoseconds took;  ///< from when the head had been read; 0 without a request
 };
 
@@ -84,7 +84,7 @@ struct server_options {
 struct server_stats {
     std::uint64_t accepted = 0;           ///< connections that were not refused
     std::uint64_t refused = 0;            ///< closed at once: too many from one address, or no descriptor was free
-    std::uint64_t failed_handshakes = 0;  ///< of `server_options::secure`
+    std::uint64_t failed_handshakes = 0;  ///< of `server_options::secure`; those that a stop ended are none
     std::uint64_t requests = 0;           ///< whose head was read and found good
     std::uint64_t bad_requests = 0;  ///< that broke HTTP or a limit: answered with a 4xx, 501 or 505 if anybody listens
     std::uint64_t failures = 0;      ///< handlers that threw, ran into `server_options::handler`, or did not answer
@@ -373,8 +373,8 @@ public:
     /// Throws:  as stream_server::serve_forever.
     void serve_forever();
 
-    /// Closes the listener and every connection that is between requests, at once. Requests that run, run on; their
-    /// connections are closed after the answer, which says so.
+    /// Closes the listener and every connection that is between requests or in its handshake. Requests that run, run on;
+    /// their connections are closed after the answer, which says so.
     /// Parks:   no.
     void stop() noexcept;
 

@@ -92,7 +92,7 @@ public:
 
     /// As a client, of a server that is named by a `ws://` or `wss://` URL.
     /// Parks:   until the server has agreed.
-    /// Throws:  bad_url; std::invalid_argument for headers of the handshake itself; error(upgrade_refused), whose text has
+    /// Throws:  bad_url; std::invalid_argument for options that cannot be; error(upgrade_refused), whose text has
     ///          the status of the answer: redirects are not followed; as io::connect.
     /// After:   a kill or time-out: nothing is left.
     static websocket connect(std::string_view url, const websocket_options& with = {}) {
