@@ -1,5 +1,7 @@
 #include <copse/io/datagram_server.hpp>
 
+#include <copse/error.hpp>
+
 #include "datagram_server_state.hpp"
 
 namespace copse::io {
@@ -8,7 +10,10 @@ incoming_datagram::incoming_datagram(std::shared_ptr<detail::datagram_server_sta
                                      std::span<const std::byte> bytes, datagram about)
     : server_(std::move(server)), bytes_(bytes.begin(), bytes.end()), about_(about) {}
 
-bool incoming_datagram::reply(std::span<const std::byte> bytes) const { return server_->reply(bytes, peer()); }
+bool incoming_datagram::reply(std::span<const std::byte> bytes) const {
+    if (server_ == nullptr) throw empty_handle("incoming_datagram: reply of one that was moved from");
+    return server_->reply(bytes, peer());
+}
 
 datagram_server::datagram_server(socket bound, handler h, const datagram_server_options& with, made_here)
     : state_(std::make_shared<detail::datagram_server_state>(std::move(bound), std::move(h), with)) {}

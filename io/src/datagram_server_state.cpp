@@ -1,8 +1,11 @@
 #include "datagram_server_state.hpp"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <limits>
 #include <mutex>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -15,6 +18,14 @@ namespace {
 bool is_old_news(const std::error_code& code) noexcept {
     return code == std::errc::connection_refused || code == std::errc::host_unreachable ||
            code == std::errc::network_unreachable;
+}
+
+/// Of what knows no messages each end would be taken for an empty one.
+void check_kind(const socket& s) {
+    int type = 0;
+    s.get_option(SOL_SOCKET, SO_TYPE, std::as_writable_bytes(std::span(&type, 1)));
+    if (type == SOCK_STREAM || type == SOCK_SEQPACKET)
+        throw std::invalid_argument("datagram_server: the socket is for connections, not for datagrams");
 }
 
 }  // namespace
@@ -31,6 +42,7 @@ datagram_server_state::datagram_server_state(socket bound, handler h, datagram_s
       local_(bound.local_endpoint()),
       traffic_(std::move(bound)),
       slots_(std::clamp(with_.batch, 1U, 64U)) {
+    check_kind(traffic_);
     const std::size_t size = with_.max_size;
     if (size > std::numeric_limits<std::size_t>::max() / 2 / slots_.size())
         throw std::invalid_argument("datagram_server: max_size is " + std::to_string(size));

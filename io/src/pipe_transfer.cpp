@@ -82,7 +82,7 @@ template <class Call>
 ssize_t transfer_borrowed(const entry& e, direction d, limit& within, const char* operation, Call&& call) {
     const int fd = e.fd;
     for (;;) {
-        if (!detail::reactor::here().await_by_number(fd, d, within, sharing::one, operation))
+        if (detail::is_late(within) || !detail::reactor::here().await_by_number(fd, d, within, sharing::one, operation))
             return detail::out_of_time;
         const ssize_t n = call();
         if (n >= 0) return n;

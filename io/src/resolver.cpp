@@ -22,6 +22,7 @@
 #include "failure.hpp"
 #include "lookup.hpp"
 #include "name_lookup.hpp"
+#include "named_time.hpp"
 #include "system_calls.hpp"
 
 namespace copse::io {
@@ -263,8 +264,17 @@ private:
     const std::unique_ptr<detail::lookup_engine> engine_;
 };
 
+namespace {
+
+const resolver_options& checked(const resolver_options& with) {
+    detail::check_times("resolver", {{"keep", with.keep}});
+    return with;
+}
+
+}  // namespace
+
 resolver::resolver(const resolver_options& with)
-    : with_(with), desk_(new std::shared_ptr<desk>(std::make_shared<desk>(with))) {}
+    : with_(checked(with)), desk_(new std::shared_ptr<desk>(std::make_shared<desk>(with))) {}
 
 resolver::~resolver() {
     const auto* const last = desk_.load();

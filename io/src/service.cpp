@@ -46,10 +46,11 @@ private:
 }  // namespace
 
 service::service(terms agreed) : terms_(std::move(agreed)), delay_(terms_.min_delay) {
-    check_times("server", {{"min_delay", terms_.min_delay}, {"max_delay", terms_.max_delay}});
+    check_times(terms_.name.c_str(), {{"min_delay", terms_.min_delay}, {"max_delay", terms_.max_delay}});
 }
 
 void service::start() {
+    check_thread();
     if (failure_) std::rethrow_exception(failure_);
     if (stopped_.is_set()) fail(EBADF, "start of a server that was stopped");
     if (!taker_.empty()) return;
@@ -81,6 +82,7 @@ void service::cease() noexcept {
 }
 
 void service::restart() {
+    check_thread();
     const auto held = shared_from_this();
     const presence here(changing_, &settled_);
     if (abandoned_) fail(EBADF, "restart of a server that is gone");
@@ -103,6 +105,7 @@ void service::restart() {
 }
 
 bool service::stop_by(limit within) {
+    check_thread();
     const auto held = shared_from_this();
     const presence here(changing_, &settled_);
     stop();

@@ -27,6 +27,8 @@
 #include <copse/fiber.hpp>
 #include <copse/io/detail/limit.hpp>
 
+#include "thread_owner.hpp"
+
 namespace copse::io::detail {
 
 class service : public std::enable_shared_from_this<service> {
@@ -35,9 +37,11 @@ public:
     service& operator=(const service&) = delete;
     virtual ~service() = default;
 
+    /// Throws:  wrong_thread, with nothing changed; so do the others but stop() and end().
     void start();
     void serve_forever();
     void stop() noexcept;
+    void check_thread() const { owner_.check(terms_.name); }
     void restart();
     /// Returns: whether all handlers ended by themselves.
     bool stop_by(limit within);
@@ -138,6 +142,7 @@ private:
     std::vector<any_fiber> others() const;
 
     const terms terms_;
+    const thread_owner owner_;
     any_fiber taker_;
     std::list<any_fiber> running_;
     event slot_;  // a handler has ended

@@ -8,6 +8,7 @@
 #include <copse/detail/wait.hpp>
 
 #include "failure.hpp"
+#include "lateness.hpp"
 #include "reactor.hpp"
 
 namespace copse::io::detail {
@@ -27,6 +28,8 @@ ssize_t transfer(entry& e, direction d, limit& within, const char* operation, Ca
     reactor& r = *home.now;
     if (!r.spend(e)) [[unlikely]]
         std::rethrow_exception(closed_meanwhile(operation, e.fd, EBADF));  // step 2
+    if (is_late(within)) [[unlikely]]
+        return out_of_time;
     unsigned pauses = 0;
     for (;;) {
         if (e.remembers(d) || within.is_at_once()) {

@@ -31,11 +31,6 @@ io::socket connect_from(const char* here, const io::endpoint& there) {
     return s;
 }
 
-TEST_F(IoStreamServer, RefusesDelaysThatCannotBe) {
-    EXPECT_EQ(what_is_thrown_by([] { io::stream_server("127.0.0.1:0", echo, {.max_delay = -1s}); }),
-              "server: `max_delay` is negative");
-}
-
 // Rule 136.
 TEST_F(IoStreamServer, LimitMakesClientsWaitTheirTurn) {
     copse::virtual_time time;

@@ -71,6 +71,17 @@ TEST_F(IoWebsocket, APeerThatDoesNotAnswerTheGoodbye) {
     EXPECT_EQ(time.elapsed(), 6s);
 }
 
+TEST_F(IoWebsocket, Fault_HT15_APeerThatOnlyFloodsDoesNotHoldUpTheEnd) {
+    int sent = 0;
+    websocket_server server([&](websocket& w) {
+        for (const std::string much(100'000, 'x'); sent < 100'000; ++sent) w.send_binary(much);
+    });
+    auto w = websocket::connect(server.url());
+    w.receive();
+    EXPECT_FALSE(w.close_until(copse::clock::now()));
+    EXPECT_LT(sent, 1000);
+}
+
 TEST_F(IoWebsocket, AbortEndsAReceiver) {
     websocket_server server(
         [](websocket& w) { EXPECT_EQ(code_of([&] { w.receive(); }), http::errc::message_incomplete); });

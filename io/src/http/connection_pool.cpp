@@ -60,7 +60,7 @@ void connection_pool::lease::leave() noexcept {
 }
 
 connection_pool::lease connection_pool::take(const url& to, clock::time_point deadline, bool fresh) {
-    if (home_ != std::this_thread::get_id()) throw wrong_thread("http::client: it belongs to another thread");
+    owner_.check("http::client");
     leave_to_parent();
     const auto of =
         origins_

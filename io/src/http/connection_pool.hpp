@@ -17,7 +17,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include <unistd.h>
 
@@ -26,6 +25,8 @@
 #include <copse/io/any_stream.hpp>
 #include <copse/io/http/client.hpp>
 #include <copse/semaphore.hpp>
+
+#include "thread_owner.hpp"
 
 namespace copse::io::http::detail {
 
@@ -107,7 +108,7 @@ private:
     void begin_sweeping();
 
     const client_options with_;
-    const std::thread::id home_ = std::this_thread::get_id();
+    const io::detail::thread_owner owner_;
     pid_t process_ = ::getpid();
     origin_map origins_;
     std::size_t kept_ = 0;

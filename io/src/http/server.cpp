@@ -91,6 +91,7 @@ void server::stop() noexcept {
 }
 
 void server::restart() {
+    core_->check_thread();
     const auto core = core_;  // the server may end while this waits
     core->note_order(true);
     core->drain();
@@ -101,6 +102,7 @@ void server::restart() {
 }
 
 bool server::stop_by(detail::limit within) {
+    core_->check_thread();
     stop();
     return taker_->stop_until(clock::time_point(std::chrono::nanoseconds(within.deadline())));
 }

@@ -9,6 +9,7 @@
 #include <copse/io/http/server.hpp>
 
 #include "http/turn.hpp"
+#include "thread_owner.hpp"
 
 namespace copse::io::http::detail {
 
@@ -32,6 +33,9 @@ public:
     /// Which time between two drains it is: connections belong to one.
     std::uint64_t era() const noexcept { return era_; }
     bool is_draining(std::uint64_t era) const noexcept { return draining_ || era != era_; }
+
+    /// Throws:  wrong_thread.
+    void check_thread() const { owner_.check(options_.name); }
 
     /// What the server was told last: to serve again, or to stop.
     void note_order(bool shall_serve) noexcept { shall_serve_ = shall_serve; }
@@ -72,6 +76,7 @@ public:
 private:
     const server_options options_;
     const handler handle_;
+    const io::detail::thread_owner owner_;
     server_stats stats_;
     turn_pool turns_{options_};
     waiting_list idle_;

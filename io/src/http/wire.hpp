@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <span>
+#include <stdexcept>
 #include <string_view>
 
 #include <copse/io/any_stream.hpp>
@@ -34,6 +35,8 @@ public:
     void secure(Make&& make) {
         note_whose();
         secured_ = make(std::move(plain_));
+        if (!secured_.is_open())
+            throw std::logic_error("http::server: server_options::secure has returned a stream that is not open");
         is_secure_ = true;
     }
     bool is_secure() const noexcept { return is_secure_; }

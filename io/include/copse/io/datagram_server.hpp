@@ -47,7 +47,7 @@ class datagram_server_state;
 }  // namespace detail
 
 /// What a handler is given: the bytes, and the way back. It may be kept beyond the handler, and moved; who was moved from
-/// holds nothing and cannot reply.
+/// has no bytes, and `reply` throws empty_handle.
 class incoming_datagram {
 public:
     std::span<const std::byte> bytes() const noexcept { return bytes_; }
@@ -104,7 +104,7 @@ concept datagram_handler = std::invocable<F&, incoming_datagram> || std::invocab
 class datagram_server {
 public:
     /// Binds at once; a port of 0 can be asked for with `local_endpoint`.
-    /// Throws:  as bind_datagram(); null_callable; std::invalid_argument for a negative delay.
+    /// Throws:  as bind_datagram(); null_callable; std::invalid_argument for a negative delay, a socket for connections.
     template <detail::datagram_handler F>
     datagram_server(std::string_view here, F serve, const datagram_server_options& with = {})
         : datagram_server(bind_datagram(here, with.binding), std::move(serve), with) {}

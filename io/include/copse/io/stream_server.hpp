@@ -122,7 +122,7 @@ public:
     void start();
 
     /// Stops, listens at the same endpoint again, with `listening` of the options, and serves. Connections that run, run
-    /// on, and count; who is in serve_forever stays there. Meanwhile, for less than a turn of the hub, clients are refused.
+    /// on, and count; who is in serve_forever stays there. Meanwhile, clients are refused, and those who wait in the backlog reset.
     /// Who is in stop_for leaves it, and kills nobody. A stop that comes while this parks comes after it: it stays stopped.
     /// Parks:   until the fiber that takes connections has ended.
     /// Throws:  as listen(): it is stopped then, and may be restarted again.

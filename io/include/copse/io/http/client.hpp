@@ -43,7 +43,7 @@ public:
     explicit(false) request_body(const char* text) : request_body(std::string(text)) {}
 
     /// Content-Length if `size` is known, else chunks; a null one is empty. It can be sent once: neither a 307 nor a
-    /// connection that was lost makes the client send it again.
+    /// connection that was lost makes the client send it again. Of `size` bytes no more is asked for.
     static request_body stream(source from, std::optional<std::uint64_t> size = std::nullopt) {
         request_body made;
         made.source_ = std::move(from);

@@ -71,8 +71,8 @@ struct server_options {
     bool no_delay = true;  ///< TCP_NODELAY
     bool date = true;      ///< each response has a Date
 
-    /// Makes of an accepted socket the stream that requests come by, as TLS does; called in the connection's fiber,
-    /// may park. A std::system_error ends the connection; other failures go to the error handler too.
+    /// Makes of an accepted socket what requests come by: `return tls_stream::server(std::move(s), context)`. Called in the
+    /// connection's fiber, may park. A std::system_error ends the connection; other failures go to the error handler too.
     std::function<any_stream(socket)> secure{};
     /// Called after each response, in the connection's fiber.
     std::function<void(const access&)> access_log{};
@@ -361,8 +361,8 @@ public:
     /// Throws:  std::system_error(EBADF) if it is stopped.
     void start();
 
-    /// Stops as `stop` does, listens at the same endpoint again, with `listening` of the options, and serves. Who is in
-    /// serve_forever stays there. A stop that comes meanwhile is not undone.
+    /// Stops as `stop` does, also for handshakes, requests not read yet and who waits in the backlog; listens at the same
+    /// endpoint again, with `listening`, and serves. serve_forever goes on. A stop that comes meanwhile is not undone.
     /// Parks:   until the fiber that takes connections has ended.
     /// Throws:  as listen(): it is stopped then, and may be restarted again.
     /// After:   a kill: it is stopped.

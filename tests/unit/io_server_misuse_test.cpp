@@ -1,0 +1,90 @@
+// What servers say to whom they are used wrongly by; nothing has changed then.
+
+#include "exceptions.hpp"
+#include "io_echo.hpp"
+#include "io_http_server.hpp"
+
+#include <copse/error.hpp>
+#include <copse/io/datagram_server.hpp>
+#include <copse/io/datagram_socket.hpp>
+#include <copse/io/resolver.hpp>
+
+#include <chrono>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+
+using namespace std::chrono_literals;
+using namespace copse_test;
+namespace io = copse::io;
+namespace http = copse::io::http;
+
+namespace {
+
+using IoServerMisuse = io_leak_check;
+
+void answer(io::incoming_datagram& d) { d.reply(d.bytes()); }
+
+/// What it says to another thread that restarts or stops it; it serves on.
+template <class Server>
+void expect_unmoved_by_another_thread(Server& server, const std::string& text) {
+    server.start();
+    std::thread([&] {
+        EXPECT_THROW(server.restart(), copse::wrong_thread);
+        EXPECT_EQ(what_is_thrown_by([&] { server.stop_for(1s); }), text);
+        EXPECT_EQ(what_is_thrown_by([&] { server.serve_forever(); }), text);
+    }).join();
+    EXPECT_TRUE(server.is_serving());
+    EXPECT_TRUE(server.stop_for(1s));
+}
+
+TEST_F(IoServerMisuse, AnotherThreadChangesNothing) {
+    io::stream_server streams("127.0.0.1:0", echo, {.name = "echo"});
+    expect_unmoved_by_another_thread(streams, "echo: it belongs to another thread");
+    io::datagram_server datagrams("127.0.0.1:0", answer);
+    expect_unmoved_by_another_thread(datagrams, "datagram server: it belongs to another thread");
+    http::server pages("127.0.0.1:0", mirror);
+    expect_unmoved_by_another_thread(pages, "http: it belongs to another thread");
+}
+
+TEST_F(IoServerMisuse, DatagramsDoNotComeByASocketForConnections) {
+    EXPECT_THROW(io::datagram_server(io::socketpair().first, answer), std::invalid_argument);
+    EXPECT_THROW(io::datagram_server(io::listen("127.0.0.1:0"), answer), std::invalid_argument);
+}
+
+TEST_F(IoServerMisuse, ADatagramThatWasMovedFromCannotBeAnswered) {
+    std::string said;
+    io::datagram_server server("127.0.0.1:0", [&](io::incoming_datagram& d) {
+        const io::incoming_datagram taken = std::move(d);
+        said = what_is_thrown_by([&] { d.reply("x"); });
+        taken.reply("y");
+    });
+    server.start();
+    auto client = io::connect_datagram(server.local_endpoint());
+    client.send("?");
+    EXPECT_EQ(recv_text(client), "y");
+    EXPECT_EQ(said, "incoming_datagram: reply of one that was moved from");
+}
+
+TEST_F(IoServerMisuse, TimesBelowZeroAreRefusedByName) {
+    EXPECT_EQ(what_is_thrown_by([] { io::resolver({.keep = -1s}); }), "resolver: `keep` is negative");
+    EXPECT_EQ(what_is_thrown_by([] { io::stream_server("127.0.0.1:0", echo, {.max_delay = -1s}); }),
+              "server: `max_delay` is negative");
+    EXPECT_EQ(what_is_thrown_by([] { io::datagram_server("127.0.0.1:0", answer, {.min_delay = -1s}); }),
+              "datagram server: `min_delay` is negative");
+}
+
+class HttpServerMisuse : public HttpServer {};
+
+TEST_F(HttpServerMisuse, WhatSecuresMustReturnAStream) {
+    const error_recorder errors;
+    serve(mirror, {.secure = [](io::socket) { return io::any_stream(); }});
+    EXPECT_EQ(ask_and_wait(""), "");
+    while (errors.count() == 0) copse::yield();
+    EXPECT_EQ(errors[0].what, "http::server: server_options::secure has returned a stream that is not open");
+    EXPECT_EQ(server_->stats().failed_handshakes, 1U);
+}
+
+}  // namespace
