@@ -20,7 +20,7 @@ bool is_old_news(const std::error_code& code) noexcept {
            code == std::errc::network_unreachable;
 }
 
-/// Of what knows no messages each end would be taken for an empty one.
+/// Where there are connections, the end of one would be taken for an empty datagram, again and again.
 void check_kind(const socket& s) {
     int type = 0;
     s.get_option(SOL_SOCKET, SO_TYPE, std::as_writable_bytes(std::span(&type, 1)));

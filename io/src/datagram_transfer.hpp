@@ -16,6 +16,7 @@ template <class Call>
 ssize_t transfer_by_asking(entry& e, limit& within, const char* operation, Call&& call) {
     copse::detail::attend();
     if (!home.now->spend(e)) std::rethrow_exception(closed_meanwhile(operation, e.fd, EBADF));
+    if (is_late(within)) return out_of_time;
     constexpr std::int64_t first = 1'000'000;
     constexpr unsigned most_doublings = 4;
     const std::uint32_t generation = e.generation;

@@ -6,7 +6,9 @@ namespace copse::io::detail {
 
 namespace {
 
-constexpr unsigned attempts_a_look = 64;
+// Odd, and prime: in a row in which operations with and without a limit take turns each comes to be looked at.
+constexpr unsigned attempts_a_look = 61;
+constexpr std::int64_t a_while = 1'000'000;
 constinit thread_local unsigned attempts_left [[gnu::tls_model("initial-exec")]] = attempts_a_look;
 
 }  // namespace
@@ -15,9 +17,10 @@ bool is_late(limit& within) noexcept {
     if (--attempts_left != 0) [[likely]]
         return false;
     attempts_left = attempts_a_look;
-    if (within.is_nothing()) return false;  // it asks for what is there
+    if (within.is_nothing()) return false;
     const std::int64_t deadline = within.deadline();
-    return deadline != copse::detail::never && clock::now().time_since_epoch().count() >= deadline;
+    if (deadline == copse::detail::never || deadline <= copse::detail::after_one_turn) return false;
+    return clock::now().time_since_epoch().count() - deadline >= a_while;
 }
 
 }  // namespace copse::io::detail

@@ -5,9 +5,10 @@
 
 namespace copse::io::detail {
 
-/// To be asked before every attempt. Looks at the clock every 64th time on this thread: with a peer that never pauses an
-/// operation, or a row of them with one deadline, ends that much too late at most.
-/// Returns: whether the time is over.
+/// To be asked before every attempt. Looks at the clock now and then: with a peer that never pauses an operation, or a row of
+/// them with one deadline, ends some dozens of attempts too late. What was asked for with hardly any time, to take what is
+/// there, is not late.
+/// Returns: whether the time has been over for a while.
 bool is_late(limit& within) noexcept;
 
 }  // namespace copse::io::detail

@@ -81,6 +81,7 @@ bool awaits_its_first_writer(int fd) noexcept {
 template <class Call>
 ssize_t transfer_borrowed(const entry& e, direction d, limit& within, const char* operation, Call&& call) {
     const int fd = e.fd;
+    copse::detail::attend();
     for (;;) {
         if (detail::is_late(within) || !detail::reactor::here().await_by_number(fd, d, within, sharing::one, operation))
             return detail::out_of_time;

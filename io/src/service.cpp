@@ -95,7 +95,7 @@ void service::restart() {
     if (!is_wanted()) return;              // another fiber was faster, or wants it to be stopped
     reopen();
     taker_ = {};
-    if (failure_ && served_forever_ != 0) tell(failure_);  // who stays there will not throw it
+    if (failure_ && served_forever_ != 0) tell_at_once(failure_);  // who stays there will not throw it
     failure_ = nullptr;
     delay_ = terms_.min_delay;
     stopped_.clear();
@@ -184,7 +184,7 @@ void service::take_until_stopped() {
     } catch (...) {  // whatever it is: worse than a server that ends is one that only looks alive
         if (stopped_.is_set()) return;
         failure_ = std::current_exception();
-        if (served_forever_ == 0) tell(failure_);
+        if (served_forever_ == 0) tell_at_once(failure_);
         stop();
     }
 }
@@ -226,11 +226,15 @@ void service::pause(int error) {
     delay_ = std::min(delay_ * 2, terms_.max_delay);
 }
 
-// In the hub, where what is thrown goes to the error handler.
 void service::tell(std::exception_ptr error) noexcept {
     const clock::time_point now = clock::now();
     if (now < quiet_until_) return;
     quiet_until_ = now + quiet_time;
+    tell_at_once(std::move(error));
+}
+
+// In the hub, where what is thrown goes to the error handler.
+void service::tell_at_once(std::exception_ptr error) noexcept {
     try {
         hub::current().post([error = std::move(error)] { std::rethrow_exception(error); });
     } catch (const std::bad_alloc&) {

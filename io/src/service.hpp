@@ -37,11 +37,10 @@ public:
     service& operator=(const service&) = delete;
     virtual ~service() = default;
 
-    /// Throws:  wrong_thread, with nothing changed; so do the others but stop() and end().
+    // start, serve_forever, restart and stop_by throw wrong_thread, with nothing changed.
     void start();
     void serve_forever();
     void stop() noexcept;
-    void check_thread() const { owner_.check(terms_.name); }
     void restart();
     /// Returns: whether all handlers ended by themselves.
     bool stop_by(limit within);
@@ -127,6 +126,7 @@ private:
         void operator()() { handle(); }
     };
 
+    void check_thread() const { owner_.check(terms_.name); }
     void cease() noexcept;
     void join_taker() const;
     bool is_taking() const { return !taker_.empty() && !taker_.ready(); }
@@ -138,7 +138,8 @@ private:
     void take_or_pause();
     void take_some();
     void pause(int error);
-    void tell(std::exception_ptr error) noexcept;
+    void tell(std::exception_ptr error) noexcept;  // but not too often
+    static void tell_at_once(std::exception_ptr error) noexcept;
     std::vector<any_fiber> others() const;
 
     const terms terms_;

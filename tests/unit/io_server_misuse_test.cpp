@@ -32,6 +32,7 @@ template <class Server>
 void expect_unmoved_by_another_thread(Server& server, const std::string& text) {
     server.start();
     std::thread([&] {
+        EXPECT_THROW(server.start(), copse::wrong_thread);
         EXPECT_THROW(server.restart(), copse::wrong_thread);
         EXPECT_EQ(what_is_thrown_by([&] { server.stop_for(1s); }), text);
         EXPECT_EQ(what_is_thrown_by([&] { server.serve_forever(); }), text);
@@ -45,7 +46,16 @@ TEST_F(IoServerMisuse, AnotherThreadChangesNothing) {
     expect_unmoved_by_another_thread(streams, "echo: it belongs to another thread");
     io::datagram_server datagrams("127.0.0.1:0", answer);
     expect_unmoved_by_another_thread(datagrams, "datagram server: it belongs to another thread");
-    http::server pages("127.0.0.1:0", mirror);
+    http::server pages("127.0.0.1:0", mirror, {.date = false});
+    pages.start();
+    auto kept = io::connect(pages.local_endpoint());
+    const auto is_served_still = [&] {
+        kept.send_all("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        return recv_text(kept) == answer_of("GET / []");
+    };
+    EXPECT_TRUE(is_served_still());
+    std::thread([&] { EXPECT_THROW(pages.restart(), copse::wrong_thread); }).join();
+    EXPECT_TRUE(is_served_still());
     expect_unmoved_by_another_thread(pages, "http: it belongs to another thread");
 }
 

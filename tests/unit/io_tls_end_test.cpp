@@ -161,4 +161,12 @@ TEST_F(IoTls, CloseWaitsForNobody) {
     EXPECT_EQ(error_of([&] { io::tls_stream().send_all("x"); }), std::errc::bad_file_descriptor);
 }
 
+TEST_F(IoTls, Fault_TL04_EveryGoodbyeIsSaid) {
+    for (int n = 0; n < 130; ++n) {  // more than the attempts between two looks at the clock
+        tls_pair pair = make_tls_pair();
+        pair.client.close();
+        EXPECT_EQ(recv_text(pair.server), "") << "the end, and not a cut";
+    }
+}
+
 }  // namespace

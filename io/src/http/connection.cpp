@@ -89,8 +89,9 @@ bool connection::shake_hands() {
     const server_core::waiting_mark waiting(core_.in_handshake(), place_);
     const copse::timeout limit(with_.handshake.count() == 0 ? std::chrono::nanoseconds::max() : with_.handshake);
     try {
-        wire_.secure(with_.secure);
-        return true;
+        if (wire_.secure(with_.secure)) return true;
+        if (is_draining()) return false;  // it has seen that, and closed it
+        throw std::logic_error("http::server: server_options::secure has returned a stream that is not open");
     } catch (const std::system_error&) {
     } catch (const timeout_expired& e) {
         if (!limit.threw(e)) throw;

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstddef>
 #include <span>
-#include <stdexcept>
 #include <string_view>
 
 #include <copse/io/any_stream.hpp>
@@ -31,13 +30,13 @@ public:
     explicit wire(socket s) noexcept : plain_(std::move(s)) {}
 
     /// From now on what `make` makes of the socket. Throws: what it throws; the socket is closed then.
+    /// Returns: whether that is open.
     template <class Make>
-    void secure(Make&& make) {
+    bool secure(Make&& make) {
         note_whose();
         secured_ = make(std::move(plain_));
-        if (!secured_.is_open())
-            throw std::logic_error("http::server: server_options::secure has returned a stream that is not open");
         is_secure_ = true;
+        return secured_.is_open();
     }
     bool is_secure() const noexcept { return is_secure_; }
     /// What the errors of this connection say that they come from.
