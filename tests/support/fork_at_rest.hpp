@@ -28,9 +28,9 @@ inline bool others_sleep() {
     return true;
 }
 
-/// As fork(2). If the others are never at rest, it forks all the same after ten thousand looks.
+/// As fork(2). If the others are never at rest it forks all the same, after some hundred looks.
 inline pid_t fork_at_rest() {
-    constexpr int patience = 10'000;
+    constexpr int patience = 300;
     // Twice in a row: who waited for a lock at the first look may have been woken by one who was at work.
     for (int seen = 0, looks = 0; address_sanitized && seen < 2 && looks < patience; ++looks) {
         seen = others_sleep() ? seen + 1 : 0;

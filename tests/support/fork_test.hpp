@@ -28,10 +28,11 @@ protected:
     }
 };
 
-/// Forks right here. The child does `body` and is gone; it succeeds if nothing in it failed or was thrown.
-inline void in_child(const std::function<void()>& body) {
+/// Forks right here. The child does `body` and is gone; it succeeds if nothing in it failed or was thrown. A test whose other
+/// threads are never at rest forks `by` fork itself.
+inline void in_child(const std::function<void()>& body, pid_t (*by)() = fork_at_rest) {
     std::fflush(stdout);
-    const pid_t forked = fork_at_rest();
+    const pid_t forked = by();
     if (forked == 0) {
         try {
             body();

@@ -45,12 +45,14 @@ TEST_F(ForkAndThreads, Fault_FK02_WhileAnotherThreadHoldsOurLocks) {
         }
     });
     for (int i = 0; i < 100; ++i) {
-        in_child([] {
-            copse::hub::current().post([] {});
-            copse::sleep(1s);
-            copse::local<int> value;
-            *value = 1;
-        });
+        in_child(
+            [] {
+                copse::hub::current().post([] {});
+                copse::sleep(1s);
+                copse::local<int> value;
+                *value = 1;
+            },
+            ::fork);
         copse::yield();
         posted = 0;
     }
@@ -145,10 +147,12 @@ TEST_F(ForkAndThreads, SharedObjectsThatAreInUseMeanwhile) {
         while (!stop) permits.try_acquire();
     });
     for (int i = 0; i < 100; ++i) {
-        in_child([&] {
-            permits.release();
-            EXPECT_TRUE(permits.try_acquire());
-        });
+        in_child(
+            [&] {
+                permits.release();
+                EXPECT_TRUE(permits.try_acquire());
+            },
+            ::fork);
     }
     stop = true;
     other.join();
@@ -215,10 +219,12 @@ TEST_F(ForkAndThreads, HandlesOfOtherThreadsHubsHaveExpired) {
         while (!stop) there.expired();
     });
     for (int i = 0; i < 50; ++i) {
-        in_child([&] {
-            EXPECT_TRUE(there.expired());
-            EXPECT_THROW(there.post([] {}), copse::thread_exited);
-        });
+        in_child(
+            [&] {
+                EXPECT_TRUE(there.expired());
+                EXPECT_THROW(there.post([] {}), copse::thread_exited);
+            },
+            ::fork);
     }
     stop = true;
     poster.join();
