@@ -10,9 +10,9 @@ incoming_datagram::incoming_datagram(std::shared_ptr<detail::datagram_server_sta
                                      std::span<const std::byte> bytes, datagram about)
     : server_(std::move(server)), bytes_(bytes.begin(), bytes.end()), about_(about) {}
 
-bool incoming_datagram::reply(std::span<const std::byte> bytes) const {
+bool incoming_datagram::reply_by(const const_buffer& bytes, std::optional<detail::limit> within) const {
     if (server_ == nullptr) throw empty_handle("incoming_datagram: reply of one that was moved from");
-    return server_->reply(bytes, peer());
+    return server_->reply(bytes.bytes(), peer(), within);
 }
 
 datagram_server::datagram_server(socket bound, handler h, const datagram_server_options& with, made_here)

@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <limits>
-#include <mutex>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
+
+#include <copse/clock.hpp>
+
+#include "turn_of.hpp"
 
 namespace copse::io::detail {
 
@@ -58,10 +61,16 @@ datagram_server_stats datagram_server_state::stats() const noexcept {
     return all;
 }
 
-bool datagram_server_state::reply(std::span<const std::byte> bytes, const endpoint& there) {
-    const std::lock_guard alone(sending_);
+bool datagram_server_state::reply(std::span<const std::byte> bytes, const endpoint& there,
+                                  std::optional<limit> within) {
+    limit whole = within.value_or(limit());
+    const turn_of mine(sending_, whole, "incoming_datagram::reply");
     try {
-        traffic_.send_to(bytes, there);
+        if (within) {
+            traffic_.send_to_until(bytes, there, clock::time_point(std::chrono::nanoseconds(whole.deadline())));
+        } else {
+            traffic_.send_to(bytes, there);
+        }
         return true;
     } catch (const std::system_error& e) {
         const bool unix_name_gone = there.family() == AF_UNIX && e.code() == std::errc::no_such_file_or_directory;

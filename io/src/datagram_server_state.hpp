@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <copse/io/datagram_server.hpp>
@@ -19,7 +20,8 @@ public:
 
     datagram_server_state(socket bound, handler h, datagram_server_options options);
 
-    bool reply(std::span<const std::byte> bytes, const endpoint& there);
+    /// Without a time of its own that of the socket, for each datagram from when it has its turn.
+    bool reply(std::span<const std::byte> bytes, const endpoint& there, std::optional<limit> within);
 
     const endpoint& local() const noexcept { return local_; }
     datagram_server_stats stats() const noexcept;

@@ -5,7 +5,6 @@
 #include <array>
 #include <cerrno>
 #include <limits>
-#include <mutex>
 #include <stdexcept>
 #include <vector>
 
@@ -14,6 +13,7 @@
 #include <copse/io/buffered_stream.hpp>
 
 #include "failure.hpp"
+#include "turn_of.hpp"
 
 namespace copse::io {
 
@@ -51,28 +51,10 @@ const frame_options& checked(const frame_options& with) {
     if (!std::has_single_bit(with.prefix) || with.prefix > 8)
         throw std::invalid_argument("frame_stream: a prefix of " + std::to_string(with.prefix) +
                                     " bytes; it has 1, 2, 4 or 8");
+    if (with.order != std::endian::big && with.order != std::endian::little)
+        throw std::invalid_argument("frame_stream: an order of bytes that is neither big nor little");
     return with;
 }
-
-/// A turn to send, until the end of the scope.
-class turn {
-public:
-    turn(copse::mutex& of, limit& within) : of_(of) {
-        const auto until = within.point();
-        if (!until) {
-            of.lock();
-        } else if (!of.try_lock_until(*until)) {
-            throw timed_out(std::make_error_code(std::errc::timed_out),
-                            "frame_stream::send: its time was over before its turn came", 0);
-        }
-    }
-    turn(const turn&) = delete;
-    turn& operator=(const turn&) = delete;
-    ~turn() { of_.unlock(); }
-
-private:
-    copse::mutex& of_;
-};
 
 }  // namespace
 
@@ -109,7 +91,7 @@ void frame_state::send(std::span<const const_buffer> pieces, limit within) {
     const prefix_bytes prefix = encode(size, with_);
     std::vector<const_buffer> all{const_buffer(std::span(prefix).first(with_.prefix))};
     all.insert(all.end(), pieces.begin(), pieces.end());
-    const turn mine(sending_, within);
+    const turn_of mine(sending_, within, "frame_stream::send");
     outlet_.send_all(stream_.below(), all, within.point(), "frame_stream::send");
 }
 
@@ -162,7 +144,7 @@ std::optional<std::string> frame_state::receive(limit within) {
 
 void frame_state::shutdown(shut how) {
     limit none;
-    const turn mine(sending_, none);
+    const turn_of mine(sending_, none, "frame_stream::shutdown");
     stream_.below().shutdown(how);
 }
 

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <new>
+#include <stdexcept>
+
+#include <copse/stack.hpp>
 
 #include "failure.hpp"
 #include "named_time.hpp"
@@ -47,6 +50,9 @@ private:
 
 service::service(terms agreed) : terms_(std::move(agreed)), delay_(terms_.min_delay) {
     check_times(terms_.name.c_str(), {{"min_delay", terms_.min_delay}, {"max_delay", terms_.max_delay}});
+    if (terms_.stack_size > maximum_stack_size)
+        throw std::invalid_argument(terms_.name + ": `stack_size` is " + std::to_string(terms_.stack_size) +
+                                    " bytes; the maximum is " + std::to_string(maximum_stack_size));
 }
 
 void service::start() {

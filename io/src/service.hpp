@@ -60,7 +60,7 @@ protected:
         std::chrono::nanoseconds min_delay;
         std::chrono::nanoseconds max_delay;
     };
-    /// Throws:  std::invalid_argument for a delay below 0.
+    /// Throws:  std::invalid_argument for a delay below 0, a stack beyond the maximum.
     explicit service(terms agreed);
 
     /// Takes one or several, room() at most, and serves them. Parks until there is one.

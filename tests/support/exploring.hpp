@@ -44,7 +44,7 @@ inline std::size_t effort(std::size_t wanted) {
         return text == nullptr ? 1 : std::max<std::size_t>(std::strtoul(text, nullptr, 10), 1);
     }();
     // ThreadSanitizer is slow, and has only one thread to look at here.
-    const std::size_t share = thread_sanitized ? wanted / 50 : address_sanitized ? wanted / 10 : wanted;
+    const std::size_t share = thread_sanitized ? wanted / 100 : address_sanitized ? wanted / 20 : wanted;
     return times * std::max(share, std::min<std::size_t>(wanted, 50));
 }
 

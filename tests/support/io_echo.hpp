@@ -6,7 +6,10 @@
 
 #include <copse/io.hpp>
 
+#include <sys/socket.h>
+
 #include <system_error>
+#include <utility>
 
 namespace copse_test {
 
@@ -23,5 +26,14 @@ inline bool is_served(copse::io::socket& client) {
         return false;  // closed before it was read from
     }
 }
+
+/// A server, and a way to end it that is not its own.
+struct mortal_server {
+    void end() const { ASSERT_EQ(::shutdown(number, SHUT_RDWR), 0); }
+
+    copse::io::socket listener = copse::io::listen("127.0.0.1:0");
+    int number = listener.native_handle();
+    copse::io::stream_server server{std::move(listener), echo};
+};
 
 }  // namespace copse_test

@@ -148,6 +148,10 @@ TEST_F(IoFrameStream, BadPrefixes) {
     for (const unsigned prefix : {0U, 3U, 5U, 16U}) EXPECT_THROW(of({}, {.prefix = prefix}), std::invalid_argument);
 }
 
+TEST_F(IoFrameStream, AnOrderThatIsNone) {
+    EXPECT_THROW(of({}, {.order = static_cast<std::endian>(7)}), std::invalid_argument);
+}
+
 TEST_F(IoFrameStream, ManySendersWholeMessages) {
     std::vector<copse::fiber<void>> senders;
     for (unsigned i = 0; i < 10; ++i)

@@ -77,6 +77,10 @@ TEST_F(IoHttpClient, ASourceThatFailsEndsTheRequest) {
         return 1;
     });
     EXPECT_EQ(text_of([&] { client.post(server.url(), failing, "text/plain"); }), "no more paper");
+    const auto leaving =
+        http::request_body::stream([](std::span<std::byte>) -> std::size_t { throw copse::greenlet_exit(); });
+    EXPECT_EQ(error_of([&] { client.post(server.url(), leaving, "text/plain"); }), std::errc::operation_canceled);
+    EXPECT_THROW(http::request_body::stream(nullptr), copse::null_callable);
     EXPECT_EQ(text_of([&] { client.post(server.url(), http::request_body::stream(counting(5, 5), 7), "text/plain"); }),
               "the source of a body ended after 5 of 7 bytes");
     EXPECT_THROW(client.post(server.url(),
@@ -143,6 +147,28 @@ TEST_F(IoHttpClient, Fault_HT14_ARefusalBeforeAResetIsTaken) {
     });
     http::client client;
     EXPECT_EQ(client.request({.method = "PUT", .url = server.url(), .body = std::string(3'000'000, 'x')}).status, 403);
+}
+
+// The source is asked still when the head of the answer comes; its end is none of the answer's.
+TEST_F(IoHttpClient, Fault_HT14_ARefusalWhoseBodyComesLaterIsTakenAsAWhole) {
+    copse::event is_asked;
+    script server([&](scripted_connection& c) {
+        c.read_to("\r\n\r\n");
+        is_asked.wait();
+        c.say("HTTP/1.1 413 Payload Too Large\r\nContent-Length: 10\r\n\r\n");
+        for (int i = 0; i < 10; ++i) copse::yield();
+        c.say("0123456789");
+        c.read_to_end();
+    });
+    http::client client;
+    const auto r = client.post(server.url(), http::request_body::stream([&](std::span<std::byte>) -> std::size_t {
+                                   is_asked.set();
+                                   copse::event().wait();
+                                   return 0;
+                               }),
+                               "text/plain");
+    EXPECT_EQ(r.status, 413);
+    EXPECT_EQ(r.body, "0123456789");
 }
 
 TEST_F(IoHttpClient, BothBodiesAtTheSameTime) {

@@ -8,6 +8,7 @@
 #include <copse/io/datagram_server.hpp>
 #include <copse/io/datagram_socket.hpp>
 #include <copse/io/resolver.hpp>
+#include <copse/stack.hpp>
 
 #include <chrono>
 #include <optional>
@@ -84,6 +85,17 @@ TEST_F(IoServerMisuse, TimesBelowZeroAreRefusedByName) {
               "server: `max_delay` is negative");
     EXPECT_EQ(what_is_thrown_by([] { io::datagram_server("127.0.0.1:0", answer, {.min_delay = -1s}); }),
               "datagram server: `min_delay` is negative");
+}
+
+TEST_F(IoServerMisuse, StacksThatCannotBeAreRefusedAtOnce) {
+    const std::size_t size = copse::maximum_stack_size + 1;
+    const std::string rest =
+        ": `stack_size` is " + std::to_string(size) + " bytes; the maximum is " + std::to_string(size - 1);
+    EXPECT_EQ(what_is_thrown_by([&] { io::stream_server("127.0.0.1:0", echo, {.stack_size = size}); }),
+              "server" + rest);
+    EXPECT_EQ(what_is_thrown_by([&] { io::datagram_server("127.0.0.1:0", answer, {.stack_size = size}); }),
+              "datagram server" + rest);
+    EXPECT_EQ(what_is_thrown_by([&] { http::server("127.0.0.1:0", mirror, {.stack_size = size}); }), "http" + rest);
 }
 
 class HttpServerMisuse : public HttpServer {};

@@ -3,7 +3,6 @@
 #include "exceptions.hpp"
 #include "io_echo.hpp"
 
-#include <cstddef>
 using namespace std::chrono_literals;
 using namespace copse_test;
 namespace io = copse::io;
@@ -72,27 +71,28 @@ TEST_F(IoStreamServer, ARestartThatFailsEndsServeForever) {
 
 TEST_F(IoStreamServer, RestartAfterAnEndOfItsOwn) {
     const error_recorder errors;
-    io::stream_server server("127.0.0.1:0", echo, {.stack_size = std::size_t{2} << 30});
-    server.start();
-    {
-        auto client = io::connect(server.local_endpoint());
-        while (server.is_serving()) copse::yield();
-    }
-    server.restart();
-    EXPECT_TRUE(server.is_serving());
-    server.stop();
+    mortal_server m;
+    m.server.start();
+    copse::yield();
+    m.end();
+    while (m.server.is_serving()) copse::yield();
+    m.server.restart();
+    EXPECT_TRUE(m.server.is_serving());
+    auto client = io::connect(m.server.local_endpoint());
+    EXPECT_TRUE(is_served(client));
 }
 
 TEST_F(IoStreamServer, WhatEndedItIsToldIfServeForeverGoesOn) {
     const error_recorder errors;
-    io::stream_server server("127.0.0.1:0", echo, {.stack_size = std::size_t{2} << 30});
+    mortal_server m;
+    io::stream_server& server = m.server;
     auto restarting = copse::spawn([&] {
         while (!server.is_serving()) copse::yield();
+        m.end();
         while (server.is_serving()) copse::yield();
         server.restart();
     });
     auto serving = copse::spawn([&] { server.serve_forever(); });
-    io::connect(server.local_endpoint());
     restarting.get();
     copse::yield();
     EXPECT_FALSE(serving.ready()) << "the restart was faster";

@@ -3,10 +3,14 @@
 #include "exceptions.hpp"
 #include "io_tls_pair.hpp"
 
+#include <copse/event.hpp>
 #include <copse/virtual_time.hpp>
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <system_error>
+#include <thread>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -156,16 +160,80 @@ TEST_F(IoTlsServer, WhatAHandlerThrowsIsToldAndTheClientCutOff) {
     EXPECT_EQ(errors[0].what, "no more");
 }
 
-TEST_F(IoTlsServer, StopKillsHandshakesToo) {
-    copse::virtual_time time;
-    io::tls_server server("127.0.0.1:0", common_server_context({.handshake_timeout = std::chrono::nanoseconds::max()}),
-                          echo);
+TEST_F(IoTlsServer, AStopEndsHandshakesAndLetsHandlersEnd) {
+    for (const bool has_begun : {true, false}) {
+        copse::virtual_time time;
+        io::tls_server server("127.0.0.1:0",
+                              common_server_context({.handshake_timeout = std::chrono::nanoseconds::max()}), echo);
+        server.start();
+        auto served = io::connect_tls(address_of(server), common_client_context());
+        served.send_all("a");
+        EXPECT_EQ(recv_text(served), "a");
+        auto silent = io::connect(server.local_endpoint());
+        while (server.connections() < 2) copse::yield();
+        if (has_begun) copse::yield();
+        auto stopping = copse::spawn([&] { return server.stop_for(3s); });
+        EXPECT_EQ(recv_to_end(silent), "");
+        served.send_all("b");
+        EXPECT_EQ(recv_text(served), "b");
+        served.close();
+        EXPECT_TRUE(stopping.get()) << "a handshake that was ended is no handler that had to be killed";
+        EXPECT_EQ(time.elapsed(), 0s);
+        EXPECT_EQ(server.stats().handshakes, 1U);
+        EXPECT_EQ(server.stats().failed_handshakes, 0U);
+    }
+}
+
+// The handshake may come to a good end as far as it knows: its client is cut off all the same.
+TEST_F(IoTlsServer, AStopWhileAContextIsChosen) {
+    copse::event chosen;
+    bool is_choosing = false;
+    const auto door = common_server_context({.choose = [&](std::string_view) {
+        is_choosing = true;
+        chosen.wait();
+        return std::optional(common_server_context());
+    }});
+    bool was_handled = false;
+    io::tls_server server("127.0.0.1:0", door, [&](io::tls_stream) { was_handled = true; });
     server.start();
-    auto silent = io::connect(server.local_endpoint());
-    while (server.connections() == 0) copse::yield();
-    EXPECT_FALSE(server.stop_for(3s));
-    EXPECT_EQ(time.elapsed(), 3s);
-    EXPECT_EQ(recv_to_end(silent), "");
+    auto client = copse::spawn(
+        [&] { return what_is_thrown_by([&] { io::connect_tls(address_of(server), common_client_context()); }); });
+    while (!is_choosing) copse::yield();
+    server.stop();
+    chosen.set();
+    EXPECT_NE(client.get(), "nothing");
+    EXPECT_TRUE(server.stop_for(1s));
+    EXPECT_FALSE(was_handled);
+    EXPECT_EQ(server.stats().handshakes + server.stats().failed_handshakes, 0U);
+}
+
+TEST_F(IoTlsServer, WhatAChooserThrowsDuringAStopIsStillToldOf) {
+    const error_recorder errors;
+    copse::event chosen;
+    bool is_choosing = false;
+    const auto door = common_server_context({.choose = [&](std::string_view) -> std::optional<io::tls_context> {
+        is_choosing = true;
+        chosen.wait();
+        throw std::system_error(std::make_error_code(std::errc::no_such_file_or_directory), "a.pem");
+    }});
+    io::tls_server server("127.0.0.1:0", door, echo);
+    server.start();
+    auto client = copse::spawn(
+        [&] { return what_is_thrown_by([&] { io::connect_tls(address_of(server), common_client_context()); }); });
+    while (!is_choosing) copse::yield();
+    server.stop();
+    chosen.set();
+    EXPECT_NE(client.get(), "nothing");
+    EXPECT_TRUE(server.stop_for(1s));
+    ASSERT_EQ(errors.count(), 1U);
+    EXPECT_EQ(errors[0].what.find("a.pem"), 0U) << errors[0].what;
+}
+
+TEST_F(IoTlsServer, AStopOnAnotherThreadChangesNothing) {
+    io::tls_server server("127.0.0.1:0", common_server_context(), echo);
+    server.start();
+    std::thread([&] { EXPECT_THROW(server.stop_for(1s), copse::wrong_thread); }).join();
+    EXPECT_TRUE(server.is_serving());
 }
 
 TEST_F(IoTlsServer, RestartsAtTheSamePlace) {

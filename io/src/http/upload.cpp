@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <new>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -29,6 +30,16 @@ std::string chunk_line(std::size_t size) {
     std::array<char, 20> digits;
     const auto [end, e] = std::to_chars(digits.data(), digits.data() + digits.size(), size, 16);
     return std::string(digits.data(), end) + "\r\n";
+}
+
+/// Why a body ends whose source ended its fiber.
+std::exception_ptr killed() noexcept {
+    try {
+        return std::make_exception_ptr(std::system_error(std::make_error_code(std::errc::operation_canceled),
+                                                         "http::client: the fiber that sends the body was killed"));
+    } catch (const std::bad_alloc&) {
+        return std::current_exception();
+    }
 }
 
 }  // namespace
@@ -58,12 +69,17 @@ void upload::send_aside() {
             self->send_body();
             self->complete_ = true;
         } catch (const greenlet_exit&) {
+            if (!self->unwanted_) self->give_up(killed());
             throw;
         } catch (...) {
-            self->failure_ = std::current_exception();
-            if (self->source_failed_) self->close_stream();  // the reader has nothing to wait for
+            self->give_up(std::current_exception());
         }
     });
+}
+
+void upload::give_up(std::exception_ptr why) noexcept {
+    failure_ = std::move(why);
+    if (source_failed_) close_stream();  // the reader has nothing to wait for
 }
 
 void upload::send_body() {
@@ -117,6 +133,7 @@ void upload::send_chunks() {
 }
 
 void upload::stop() noexcept {
+    unwanted_ = true;
     const any_fiber sender = std::exchange(sender_, any_fiber());
     if (sender.empty()) return;
     try {
@@ -135,6 +152,7 @@ void upload::close_stream() noexcept {
 }
 
 void upload::close() noexcept {
+    unwanted_ = true;
     close_stream();
     connection_.leave();
     try {

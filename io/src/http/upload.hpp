@@ -68,6 +68,7 @@ private:
     bool is_small() const noexcept;
     void send_now(clock::time_point deadline);
     void send_aside();
+    void give_up(std::exception_ptr why) noexcept;
     void send_body();
     void send_known(std::uint64_t all);
     void send_chunks();
@@ -82,6 +83,7 @@ private:
     bool closed_ = false;
     std::exception_ptr failure_;
     bool source_failed_ = false;  // or is being asked
+    bool unwanted_ = false;       // it is we who end the fiber
 };
 
 }  // namespace copse::io::http::detail

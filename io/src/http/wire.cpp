@@ -1,7 +1,5 @@
 #include "http/wire.hpp"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -12,7 +10,6 @@
 #include <copse/timeout.hpp>
 
 #include "socket_access.hpp"
-#include "system_calls.hpp"
 
 namespace copse::io::http::detail {
 
@@ -74,15 +71,8 @@ bool patience::is_over() {
     return deadline != copse::detail::never && clock::now().time_since_epoch().count() >= deadline;
 }
 
-void wire::note_whose() {
-    entry_ = &io::detail::socket_access::use(plain_, "serve");
-    origin_ = io::detail::origin_of(*entry_);
-}
-
-bool wire::is_still_there() const noexcept { return entry_ != nullptr && io::detail::origin_of(*entry_) == origin_; }
-
 io::detail::origin wire::whose() const {
-    if (is_secure_ || !plain_.is_open()) return origin_;
+    if (is_secure_ || !plain_.is_open()) return inner_.whose();
     return io::detail::origin_of(io::detail::socket_access::use(plain_, "serve"));
 }
 
@@ -179,19 +169,16 @@ void wire::linger() {
 }
 
 void wire::abort() noexcept {
-    const ::linger none{.l_onoff = 1, .l_linger = 0};
-    if (plain_.is_open()) {
-        io::detail::sys.setsockopt(plain_.native_handle(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
-    } else if (secured_.is_open() && is_still_there()) {
-        io::detail::sys.setsockopt(origin_.fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
-        io::detail::sys.shutdown(origin_.fd, SHUT_RDWR);  // or its close would say a goodbye
-    }
+    if (plain_.is_open()) return io::detail::forget_peer(plain_.native_handle());
+    if (!secured_.is_open()) return;
+    inner_.forget_peer();
+    inner_.shut_down(shut::both);  // or its close would say a goodbye
 }
 
 // A secured stream would have to say goodbye first, which waits: its reader learns that nothing comes any more.
 void wire::wake() noexcept {
     if (plain_.is_open()) return plain_.close();
-    if (is_still_there()) io::detail::sys.shutdown(origin_.fd, is_secure_ ? SHUT_RD : SHUT_RDWR);
+    inner_.shut_down(is_secure_ ? shut::read : shut::both);
 }
 
 any_stream wire::release() { return is_secure_ ? std::move(secured_) : any_stream(std::move(plain_)); }

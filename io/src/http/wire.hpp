@@ -12,6 +12,7 @@
 #include <copse/io/socket.hpp>
 
 #include "failure.hpp"
+#include "lent_socket.hpp"
 
 namespace copse::io::http::detail {
 
@@ -33,7 +34,7 @@ public:
     /// Returns: whether that is open.
     template <class Make>
     bool secure(Make&& make) {
-        note_whose();
+        inner_ = io::detail::lent_socket(plain_);
         secured_ = make(std::move(plain_));
         is_secure_ = true;
         return secured_.is_open();
@@ -65,15 +66,11 @@ public:
     any_stream release();
 
 private:
-    void note_whose();
-    /// The socket inside the secured stream: its number may be somebody else's by now.
-    bool is_still_there() const noexcept;
     void send_in_time(std::span<const const_buffer> pieces, patience p);
 
     socket plain_;
     any_stream secured_;
-    io::detail::origin origin_{-1, 0};          // of the socket inside the secured stream
-    const io::detail::entry* entry_ = nullptr;  // of that socket, when it has been given away
+    io::detail::lent_socket inner_;  // of the secured stream
     bool is_secure_ = false;
 };
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@
 
 #include <copse/detail/callable.hpp>
 #include <copse/io/datagram_socket.hpp>
+#include <copse/io/detail/limit.hpp>
 #include <copse/io/endpoint.hpp>
 #include <copse/io/socket.hpp>
 
@@ -62,14 +64,24 @@ public:
     /// Parks:   as socket::send_to, in the time that the server's socket allows.
     /// Returns: false if the peer is gone, as far as can be seen from here.
     /// Throws:  as socket::send_to; EBADF once the server has stopped and its handlers have ended.
-    bool reply(std::span<const std::byte> bytes) const;
-    bool reply(std::string_view bytes) const { return reply(std::as_bytes(std::span(bytes))); }
+    bool reply(std::span<const std::byte> bytes) const { return reply_by(bytes, std::nullopt); }
+    bool reply(std::string_view bytes) const { return reply_by(bytes, std::nullopt); }
+    /// The time is for the wait for its turn too.
+    template <class Rep, class Period>
+    bool reply_for(const const_buffer& bytes, std::chrono::duration<Rep, Period> length) const {
+        return reply_by(bytes, detail::limit::within(length));
+    }
+    template <class Clock, class Duration>
+    bool reply_until(const const_buffer& bytes, std::chrono::time_point<Clock, Duration> when) const {
+        return reply_by(bytes, detail::limit::until(when));
+    }
 
 private:
     friend class detail::datagram_server_state;
 
     incoming_datagram(std::shared_ptr<detail::datagram_server_state> server, std::span<const std::byte> bytes,
                       datagram about);
+    bool reply_by(const const_buffer& bytes, std::optional<detail::limit> within) const;
 
     std::shared_ptr<detail::datagram_server_state> server_;
     std::vector<std::byte> bytes_;
@@ -92,7 +104,7 @@ concept datagram_handler = std::invocable<F&, incoming_datagram> || std::invocab
 /// - At `max_handlers` no more are taken until a handler ends.
 /// - A receive that fails, and a fiber that cannot be made, are followed by a pause, 10 ms doubling to 1 s, and are told to the
 ///   error handler, at most once a second.
-/// - What no pause can help (EBADF, EINVAL, ENOTSOCK; a `stack_size` beyond the maximum) ends the server, as a stream_server.
+/// - What no pause can help (EBADF, EINVAL, ENOTSOCK) ends the server, as a stream_server.
 ///
 /// | state   | entered by                         |
 /// |---------|------------------------------------|
@@ -104,7 +116,8 @@ concept datagram_handler = std::invocable<F&, incoming_datagram> || std::invocab
 class datagram_server {
 public:
     /// Binds at once; a port of 0 can be asked for with `local_endpoint`.
-    /// Throws:  as bind_datagram(); null_callable; std::invalid_argument for a negative delay, a socket for connections.
+    /// Throws:  as bind_datagram(); null_callable; std::invalid_argument for a negative delay, a `stack_size` beyond
+    ///          maximum_stack_size, a socket for connections.
     template <detail::datagram_handler F>
     datagram_server(std::string_view here, F serve, const datagram_server_options& with = {})
         : datagram_server(bind_datagram(here, with.binding), std::move(serve), with) {}

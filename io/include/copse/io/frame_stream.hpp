@@ -54,7 +54,7 @@ public:
     /// Closed.
     frame_stream() noexcept;
     /// What has been received and buffered by others, as of an HTTP upgrade, is not lost if `under` is that buffered_stream.
-    /// Throws:  std::invalid_argument for another prefix.
+    /// Throws:  std::invalid_argument for another prefix, another order than big and little.
     explicit frame_stream(any_stream under, const frame_options& with = {});
     frame_stream(frame_stream&& other) noexcept;
     frame_stream& operator=(frame_stream&& other) noexcept;

@@ -49,8 +49,8 @@ enum class shut : std::uint8_t { read = SHUT_RD, write = SHUT_WR, both = SHUT_RD
 ///     client.send_all("many small trees");
 ///
 /// Every verb that may park is a kill point even if it succeeds at once, and lets others run after 128 operations in a row
-/// that did not have to wait. It reads no clock, allocates nothing and makes no call beyond its own unless it parks. Unless
-/// a line says otherwise it throws:
+/// that did not have to wait. Unless it parks, it allocates nothing, makes no call beyond its own, and reads no clock (of
+/// those with a time one in 61 does). Unless a line says otherwise it throws:
 ///
 /// - std::system_error with the kernel's code: EBADF if the socket is closed, also by another fiber meanwhile;
 /// - timed_out when its time is over: that of the `_for` and `_until` forms, else of `set_timeout`;

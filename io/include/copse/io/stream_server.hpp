@@ -85,8 +85,8 @@ auto adapt_handler(F f) {
 /// - An accept that fails is followed by a pause, 10 ms doubling to 1 s, and is told to the error handler, at most once a
 ///   second. When the process has no descriptor left, the clients that wait are refused with a reset, `max_accept` of them a
 ///   pause, for which one descriptor is kept in reserve.
-/// - What no pause can help (a listener that is none: EBADF, EINVAL, ENOTSOCK; a `stack_size` beyond the maximum) ends the
-///   server: `serve_forever` and `start` throw it; if nobody is in `serve_forever`, the error handler is told.
+/// - What no pause can help (a listener that is none: EBADF, EINVAL, ENOTSOCK) ends the server: `serve_forever` and `start`
+///   throw it; if nobody is in `serve_forever`, the error handler is told.
 ///
 /// | state   | entered by                         |
 /// |---------|------------------------------------|
@@ -98,7 +98,8 @@ auto adapt_handler(F f) {
 class stream_server {
 public:
     /// Listens at once; a port of 0 can be asked for with `local_endpoint`.
-    /// Throws:  as listen(); null_callable; std::invalid_argument for a negative delay.
+    /// Throws:  as listen(); null_callable; std::invalid_argument for a negative delay, and a `stack_size` beyond
+    ///          maximum_stack_size.
     template <detail::connection_handler F>
     stream_server(std::string_view here, F serve, const stream_server_options& with = {})
         : stream_server(listen(here, with.listening), std::move(serve), with) {}
@@ -122,7 +123,7 @@ public:
     void start();
 
     /// Stops, listens at the same endpoint again, with `listening` of the options, and serves. Connections that run, run
-    /// on, and count; who is in serve_forever stays there. Meanwhile, clients are refused, and those who wait in the backlog reset.
+    /// on, and count; serve_forever goes on. Meanwhile clients are refused, and those who wait in the backlog are reset.
     /// Who is in stop_for leaves it, and kills nobody. A stop that comes while this parks comes after it: it stays stopped.
     /// Parks:   until the fiber that takes connections has ended.
     /// Throws:  as listen(): it is stopped then, and may be restarted again.

@@ -45,11 +45,11 @@ concept tls_handler = std::invocable<F&, tls_stream, const endpoint&> || std::in
 /// the handler's. An exception of `tls_server_options::choose` that is none of a client's doing goes to the error handler.
 ///
 /// When the handler returns, the client is told that the end was meant (close_notify); when it throws, it is not. In all
-/// else it is a stream_server, with its limits, its pauses, its stop and its rules.
+/// else it is a stream_server, with its limits, its pauses and its rules.
 class tls_server {
 public:
     /// Listens at once; a port of 0 can be asked for with `local_endpoint`.
-    /// Throws:  as listen(); null_callable; std::invalid_argument if the context is a client's.
+    /// Throws:  as stream_server; std::invalid_argument also if the context is a client's.
     template <detail::tls_handler F>
     tls_server(std::string_view here, tls_context with, F serve, const stream_server_options& options = {})
         : tls_server(listen(here, options.listening), std::move(with), std::move(serve), options) {}
@@ -64,20 +64,21 @@ public:
     tls_server(const tls_server&) = delete;
     tls_server& operator=(const tls_server&) = delete;
 
-    /// As stream_server's, and so are the other verbs.
+    /// As stream_server's, and so are the other verbs. But a stop ends handshakes that wait for their client: these count
+    /// neither as handshakes nor as failed.
     ~tls_server() = default;
 
     void start() { server_.start(); }
-    void restart() { server_.restart(); }
+    void restart();
     void serve_forever() { server_.serve_forever(); }
-    void stop() noexcept { server_.stop(); }
+    void stop() noexcept;
     template <class Rep, class Period>
     bool stop_for(std::chrono::duration<Rep, Period> length) {
-        return server_.stop_for(length);
+        return stop_by(detail::limit::within(length));
     }
     template <class Clock, class Duration>
     bool stop_until(std::chrono::time_point<Clock, Duration> when) {
-        return server_.stop_until(when);
+        return stop_by(detail::limit::until(when));
     }
 
     /// Connections that come from now on are served with another context: a certificate that was renewed.
@@ -111,6 +112,7 @@ private:
     }
 
     tls_server(socket listener, tls_context with, handler h, const stream_server_options& options, made_here);
+    bool stop_by(detail::limit within);
 
     std::shared_ptr<detail::tls_server_state> state_;  // shared with the fibers
     stream_server server_;

@@ -261,7 +261,8 @@ tls_stream connect_tls_by(std::string_view there, const tls_context& with, std::
 }  // namespace detail
 
 /// A connection to `there`, "name:port" or an endpoint, and the handshake with the server of that name; with `host` given, of
-/// that one instead, which a Unix socket needs. Segments are sent at once (no_delay).
+/// that one instead, which a Unix socket needs. Segments are sent at once (no_delay). Who has connect_options makes the steps
+/// himself: `tls_stream::client(connect(there, options), with, host)`.
 /// Parks:   until the handshake is done. The time is for all of it; in the plain form the handshake has the context's.
 /// Throws:  as connect and tls_stream::client.
 inline tls_stream connect_tls(std::string_view there, const tls_context& with) {

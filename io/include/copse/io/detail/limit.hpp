@@ -1,5 +1,5 @@
-// How long an operation may take, as its caller said it: becomes a point in time only when the operation has to park, so that
-// one that need not reads no clock.
+// How long an operation may take, as its caller said it: becomes a point in time only when somebody has to know it, who is
+// about to park or looks whether the time is over, so that most of what need not wait reads no clock.
 #pragma once
 
 #include <chrono>
@@ -15,7 +15,7 @@ public:
     /// Without end.
     constexpr limit() noexcept = default;
 
-    /// From when it first has to wait. 0: the others have one turn, then the answer.
+    /// From when its deadline is first asked for. 0: the others have one turn, then the answer.
     template <class Rep, class Period>
     static limit within(std::chrono::duration<Rep, Period> length) {
         return of_length(copse::detail::length_of(length));

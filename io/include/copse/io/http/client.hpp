@@ -14,6 +14,7 @@
 #include <utility>
 
 #include <copse/clock.hpp>
+#include <copse/error.hpp>
 #include <copse/io/any_stream.hpp>
 #include <copse/io/detail/limit.hpp>
 #include <copse/io/endpoint.hpp>
@@ -42,9 +43,12 @@ public:
     explicit(false) request_body(std::string_view text) : request_body(std::string(text)) {}
     explicit(false) request_body(const char* text) : request_body(std::string(text)) {}
 
-    /// Content-Length if `size` is known, else chunks; a null one is empty. It can be sent once: neither a 307 nor a
-    /// connection that was lost makes the client send it again. Of `size` bytes no more is asked for.
+    /// Content-Length if `size` is known, else chunks. It can be sent once: neither a 307 nor a connection that was lost
+    /// makes the client send it again. Of `size` bytes no more is asked for. What it throws, the request throws; a
+    /// greenlet_exit becomes operation_canceled.
+    /// Throws:  null_callable.
     static request_body stream(source from, std::optional<std::uint64_t> size = std::nullopt) {
+        if (from == nullptr) throw null_callable("http::request_body::stream: the source is null");
         request_body made;
         made.source_ = std::move(from);
         made.size_ = size;
@@ -231,11 +235,13 @@ private:
 ///   proxies and no caches, and reads no environment.
 ///
 /// Unless a line says otherwise requests throw, with method and URL in the text: bad_url; std::invalid_argument for headers
-/// that are the client's, and options that cannot be; error; std::system_error as `io::connect` and sockets do; tls_error; timed_out; what functions of
+/// that are the client's; error; std::system_error as `io::connect` and sockets do; tls_error; timed_out; what functions of
 /// the caller throw that is of a type of their own, as it is; and whatever a kill or a timeout scope throws. A status is no
 /// error. After any of these the client is as before, the connection closed.
 class client {
 public:
+    /// Throws:  std::invalid_argument for options that cannot be: negative times, `connect` with `allow_address`,
+    ///          a user_agent that is no value of a header.
     explicit client(client_options with = {});
     client(client&&) noexcept;
     client& operator=(client&&) noexcept;

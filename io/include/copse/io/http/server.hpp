@@ -39,9 +39,9 @@ using io::detail::limit;
 /// What came of one request, for `server_options::access_log`. The references are good during the call.
 struct access {
     const endpoint& peer;
-    const http::request* request;   ///< null if it could not be read
-    int status;                     ///< 0 if nothing was answered; 101 after an upgrade
-    std::uint64_t body_bytes;       ///< of the response, without framing: written, whether the client has got it or not
+    const http::request* request;  ///< null if it could not be read
+    int status;                    ///< 0 if nothing was answered; 101 after an upgrade
+    std::uint64_t body_bytes;      ///< of the response, without framing: what the handler wrote, also if it was cut off
     std::chrono::nanoseconds took;  ///< from when the head had been read; 0 without a request
 };
 
@@ -72,7 +72,8 @@ struct server_options {
     bool date = true;      ///< each response has a Date
 
     /// Makes of an accepted socket what requests come by: `return tls_stream::server(std::move(s), context)`. Called in the
-    /// connection's fiber, may park. A std::system_error ends the connection; other failures go to the error handler too.
+    /// connection's fiber, may park. A std::system_error ends the connection; other failures go to the error handler too, as
+    /// does a stream that is not open.
     std::function<any_stream(socket)> secure{};
     /// Called after each response, in the connection's fiber.
     std::function<void(const access&)> access_log{};
@@ -318,9 +319,9 @@ handler handler_of(F f) {
 /// bodies that are read or written in pieces. It is shared by all connections: what it captures must bear that.
 ///
 /// - What a handler throws is answered with 500, or cuts off an answer of which something was sent, and goes to the hub's
-///   error handler as a `handler_failure`. A handler that returns without an answer is answered for in the same way. Errors of this
-///   connection, such as that the client is gone, are everyday life; those of a handler's own upstream, and reads over its
-///   own limits, are failures.
+///   error handler as a `handler_failure`. A handler that returns without an answer is answered for in the same way. Errors
+///   of this connection, such as that the client is gone, are everyday life; those of a handler's own upstream, and reads
+///   over its own limits, are failures.
 /// - What is no HTTP, or leaves in doubt where a request ends, is answered (400, 413, 414, 417, 431, 501, 505) and the
 ///   connection is closed: nothing that follows is taken for a request. HTTP/2 is 505 if it just begins; an offer of it
 ///   (`Upgrade: h2c`), as any Upgrade that the handler does not take, is passed over.
@@ -338,7 +339,8 @@ handler handler_of(F f) {
 class server {
 public:
     /// Listens at once; a port of 0 can be asked for with `local_endpoint`.
-    /// Throws:  as listen(); null_callable; std::invalid_argument for limits that nothing fits in, negative times.
+    /// Throws:  as listen(); null_callable; std::invalid_argument for limits that nothing fits in, negative times, a
+    ///          `stack_size` beyond maximum_stack_size.
     template <detail::request_handler F>
     server(std::string_view here, F handle, const server_options& with = {})
         : server(listen(here, with.listening), std::move(handle), with) {}
@@ -361,8 +363,9 @@ public:
     /// Throws:  std::system_error(EBADF) if it is stopped.
     void start();
 
-    /// Stops as `stop` does, also for handshakes, requests not read yet and who waits in the backlog; listens at the same
-    /// endpoint again, with `listening`, and serves. serve_forever goes on. A stop that comes meanwhile is not undone.
+    /// Stops as `stop` does, listens at the same endpoint again, with `listening`, and serves. serve_forever goes on, and so
+    /// do requests that run. Connections between requests and handshakes are closed; who waits in the backlog is reset. A
+    /// stop that comes meanwhile is not undone.
     /// Parks:   until the fiber that takes connections has ended.
     /// Throws:  as listen(): it is stopped then, and may be restarted again.
     /// After:   a kill: it is stopped.

@@ -118,7 +118,8 @@ public:
     ///
     /// Parks:   until the answer is sent.
     /// Throws:  error(upgrade_refused), after the client has been answered with 400, 403 (an origin that is not allowed) or
-    ///          426 (another version): the server takes that for everyday life.
+    ///          426 (another version): the server takes that for everyday life. std::invalid_argument for options that cannot
+    ///          be, before anything is answered.
     static websocket accept(exchange& asked, const websocket_options& with = {});
 
     /// As a server of your own: of a stream, the request that came by it, and what has been received after that.
