@@ -171,7 +171,13 @@ TEST_F(IoTlsServer, AStopEndsHandshakesAndLetsHandlersEnd) {
         EXPECT_EQ(recv_text(served), "a");
         auto silent = io::connect(server.local_endpoint());
         while (server.connections() < 2) copse::yield();
-        if (has_begun) copse::yield();
+        silent.set_timeout(1h);
+        if (has_begun) {
+            copse::yield();
+        } else {
+            server.stop();
+            EXPECT_EQ(recv_to_end(silent), "");
+        }
         auto stopping = copse::spawn([&] { return server.stop_for(3s); });
         EXPECT_EQ(recv_to_end(silent), "");
         served.send_all("b");
@@ -184,7 +190,6 @@ TEST_F(IoTlsServer, AStopEndsHandshakesAndLetsHandlersEnd) {
     }
 }
 
-// The handshake may come to a good end as far as it knows: its client is cut off all the same.
 TEST_F(IoTlsServer, AStopWhileAContextIsChosen) {
     copse::event chosen;
     bool is_choosing = false;
@@ -205,6 +210,32 @@ TEST_F(IoTlsServer, AStopWhileAContextIsChosen) {
     EXPECT_TRUE(server.stop_for(1s));
     EXPECT_FALSE(was_handled);
     EXPECT_EQ(server.stats().handshakes + server.stats().failed_handshakes, 0U);
+}
+
+// What the client has said last is there, and makes it a good end; but by then the socket is shut.
+TEST_F(IoTlsServer, AStopJustAsAHandshakeEnds) {
+    bool was_handled = false;
+    io::tls_server server("127.0.0.1:0", common_server_context({.session_tickets = false}),
+                          [&](io::tls_stream) { was_handled = true; });
+    server.start();
+    auto client = io::connect_tls(address_of(server), common_client_context());
+    EXPECT_EQ(server.stats().handshakes, 0U);
+    server.stop();
+    EXPECT_TRUE(server.stop_for(1s));
+    EXPECT_FALSE(was_handled);
+    EXPECT_EQ(server.stats().handshakes + server.stats().failed_handshakes, 0U);
+}
+
+TEST_F(IoTlsServer, ARestartThatFailsEndsHandshakes) {
+    io::tls_server server("127.0.0.1:0", common_server_context({.handshake_timeout = std::chrono::nanoseconds::max()}),
+                          echo, {.listening = {.reuse_address = false}});
+    server.start();
+    auto silent = io::connect(server.local_endpoint());
+    silent.set_timeout(10s);
+    while (server.connections() == 0) copse::yield();
+    server.stop();  // its fiber has not begun
+    EXPECT_EQ(error_of([&] { server.restart(); }), std::errc::address_in_use) << "the client's connection has it";
+    EXPECT_EQ(recv_to_end(silent), "");
 }
 
 TEST_F(IoTlsServer, WhatAChooserThrowsDuringAStopIsStillToldOf) {

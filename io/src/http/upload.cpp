@@ -69,7 +69,7 @@ void upload::send_aside() {
             self->send_body();
             self->complete_ = true;
         } catch (const greenlet_exit&) {
-            if (!self->unwanted_) self->give_up(killed());
+            self->give_up(killed());
             throw;
         } catch (...) {
             self->give_up(std::current_exception());
@@ -78,6 +78,7 @@ void upload::send_aside() {
 }
 
 void upload::give_up(std::exception_ptr why) noexcept {
+    if (unwanted_) return;  // it has ended because we said so
     failure_ = std::move(why);
     if (source_failed_) close_stream();  // the reader has nothing to wait for
 }

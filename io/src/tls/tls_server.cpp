@@ -122,8 +122,14 @@ tls_server::tls_server(socket listener, tls_context with, handler h, const strea
 
 void tls_server::restart() {
     state_->check_thread();
-    state_->go_on();
-    server_.restart();
+    const auto state = state_;  // the server may end while this waits
+    state->go_on();
+    try {
+        server_.restart();
+    } catch (...) {  // it is stopped
+        state->end_handshakes();
+        throw;
+    }
 }
 
 void tls_server::stop() noexcept {

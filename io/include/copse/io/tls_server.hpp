@@ -64,8 +64,8 @@ public:
     tls_server(const tls_server&) = delete;
     tls_server& operator=(const tls_server&) = delete;
 
-    /// As stream_server's, and so are the other verbs. But a stop ends handshakes that wait for their client: these count
-    /// neither as handshakes nor as failed.
+    /// As stream_server's, and so are the other verbs. But a stop ends handshakes that wait for their client, which count
+    /// neither as handshakes nor as failed; a restart lets them go on.
     ~tls_server() = default;
 
     void start() { server_.start(); }
