@@ -14,6 +14,7 @@
 #include <copse/fiber.hpp>
 #include <copse/io/socket.hpp>
 
+#include "by_deadline.hpp"
 #include "failure.hpp"
 #include "name_lookup.hpp"
 
@@ -126,7 +127,10 @@ socket detail::connect_by(std::string_view there, const connect_options& with, l
     copse::detail::attend();  // where nobody can wait, nobody could wait for the end of attempts either
     within.deadline();        // one for the lookup and the connection
     std::vector<endpoint> all = find_endpoints(there, within);
-    if (with.allow_address) keep_allowed(all, with.allow_address, there);
+    if (with.allow_address) {
+        by_deadline(clock::time_point(std::chrono::nanoseconds(within.deadline())), "connect_options::allow_address",
+                    [&] { keep_allowed(all, with.allow_address, there); });
+    }
     return connect_to_one_of(std::move(all), within);
 }
 

@@ -268,6 +268,7 @@ namespace {
 
 const resolver_options& checked(const resolver_options& with) {
     detail::check_times("resolver", {{"keep", with.keep}});
+    if (with.threads == 0) throw std::invalid_argument("resolver: `threads` is 0: nobody would ask");
     return with;
 }
 

@@ -64,6 +64,7 @@ void service::start() {
 }
 
 void service::serve_forever() {
+    check_may_wait();
     const auto held = shared_from_this();  // the server may end while it waits
     start();
     const presence here(served_forever_);
@@ -76,6 +77,7 @@ void service::serve_forever() {
 }
 
 void service::stop() noexcept {
+    if (!owner_.is_here()) return home_.post([self = shared_from_this()] { self->stop(); });
     ++stops_;
     cease();
 }
@@ -88,7 +90,7 @@ void service::cease() noexcept {
 }
 
 void service::restart() {
-    check_thread();
+    check_may_wait();
     const auto held = shared_from_this();
     const presence here(changing_, &settled_);
     if (abandoned_) fail(EBADF, "restart of a server that is gone");
@@ -111,7 +113,7 @@ void service::restart() {
 }
 
 bool service::stop_by(limit within) {
-    check_thread();
+    check_may_wait();
     const auto held = shared_from_this();
     const presence here(changing_, &settled_);
     stop();

@@ -25,6 +25,7 @@
 #include <copse/clock.hpp>
 #include <copse/event.hpp>
 #include <copse/fiber.hpp>
+#include <copse/hub.hpp>
 #include <copse/io/detail/limit.hpp>
 
 #include "thread_owner.hpp"
@@ -37,9 +38,10 @@ public:
     service& operator=(const service&) = delete;
     virtual ~service() = default;
 
-    // start, serve_forever, restart and stop_by throw wrong_thread, with nothing changed.
+    // start, serve_forever, restart and stop_by throw wrong_thread, what waits blocking_in_hub, with nothing changed.
     void start();
     void serve_forever();
+    /// From another thread it is handed over to its own.
     void stop() noexcept;
     void restart();
     /// Returns: whether all handlers ended by themselves.
@@ -127,6 +129,7 @@ private:
     };
 
     void check_thread() const { owner_.check(terms_.name); }
+    void check_may_wait() const { owner_.check_may_wait(terms_.name); }
     void cease() noexcept;
     void join_taker() const;
     bool is_taking() const { return !taker_.empty() && !taker_.ready(); }
@@ -144,6 +147,7 @@ private:
 
     const terms terms_;
     const thread_owner owner_;
+    hub& home_ = hub::current();
     any_fiber taker_;
     std::list<any_fiber> running_;
     event slot_;  // a handler has ended

@@ -2,19 +2,32 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <thread>
 
+#include <copse/detail/wait.hpp>
 #include <copse/error.hpp>
+#include <copse/shield.hpp>
 
 namespace copse::io::detail {
 
 /// The thread that made it.
 class thread_owner {
 public:
+    bool is_here() const noexcept { return id_ == std::this_thread::get_id(); }
+
     /// To be asked before anything is changed.
     /// Throws:  wrong_thread.
-    void check(const std::string& whose) const {
-        if (id_ != std::this_thread::get_id()) throw wrong_thread(whose + ": it belongs to another thread");
+    void check(std::string_view whose) const {
+        if (!is_here()) throw wrong_thread(std::string(whose) + ": it belongs to another thread");
+    }
+
+    /// The same for what will wait. Kills are left to that.
+    /// Throws:  wrong_thread; blocking_in_hub.
+    void check_may_wait(std::string_view whose) const {
+        check(whose);
+        const shield kept_back;
+        copse::detail::attend();
     }
 
 private:

@@ -153,6 +153,17 @@ TEST_F(IoConnect, AddressesThatAreNotAllowedArePassedOver) {
     EXPECT_TRUE(io::connect(to_string(listener.local_endpoint()), io::connect_options()).is_open());
 }
 
+TEST_F(IoConnect, TheTimeIsForWhoAllowsToo) {
+    const copse::virtual_time time;
+    const io::connect_options slow{.allow_address = [](const io::endpoint&) {
+        copse::sleep(1h);
+        return true;
+    }};
+    const std::string said = text_of([&] { io::connect_for("127.0.0.1:9", 2s, slow); });
+    EXPECT_EQ(said.find("connect_options::allow_address"), 0U) << said;
+    EXPECT_EQ(time.elapsed(), 2s);
+}
+
 TEST_F(IoConnect, IfNoneIsAllowedNothingIsSent) {
     copse::virtual_time time;
     watch(time);

@@ -7,6 +7,7 @@
 #include <array>
 #include <string>
 #include <string_view>
+#include <thread>
 
 using namespace std::chrono_literals;
 using namespace copse_test;
@@ -240,6 +241,17 @@ TEST_F(IoHttpClient, AKillWhileReadingLosesNothing) {
     more.set();
     EXPECT_EQ(r.read_some(bytes.subspan(5)), 5U);
     EXPECT_EQ(std::string_view(text.data(), 10), "helloworld");
+}
+
+TEST_F(IoHttpClient, AnotherThreadDoesNotReadAStream) {
+    script server([&](scripted_connection& c) {
+        c.read_request();
+        c.answer("all of it");
+    });
+    http::client client;
+    auto r = client.open({.url = server.url()});
+    std::thread([&] { EXPECT_THROW(r.read_all(), copse::wrong_thread); }).join();
+    EXPECT_EQ(r.read_all(), "all of it");
 }
 
 TEST_F(IoHttpClient, CloseByAnotherFiberEndsAReader) {

@@ -200,6 +200,32 @@ TEST_F(HttpServer, Fault_HT13_AHandlerThatTakesTooLong) {
     server_.reset();
 }
 
+TEST_F(HttpServer, Fault_HT13_AHandlerThatGoesOnAfterItsTimeIsToldOf) {
+    for (const bool answers : {true, false}) {
+        const copse::virtual_time time;
+        const error_recorder told;
+        serve(
+            [&](http::exchange& x) {
+                try {
+                    copse::sleep(1h);
+                } catch (const std::exception&) {  // whatever it is
+                }
+                if (answers) x.respond(http::text("late"));
+            },
+            {.handler = 3s});
+        if (answers) {
+            EXPECT_EQ(ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), answer_of("late"));
+        } else {
+            EXPECT_EQ(refused_with("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), 503);
+        }
+        EXPECT_TRUE(server_->stop_for(1s));
+        ASSERT_EQ(told.count(), 1U);
+        EXPECT_EQ(told[0].what, "GET /: server_options::handler: the handler went on after its time was over");
+        EXPECT_EQ(server_->stats().failures, 1U);
+        server_.reset();
+    }
+}
+
 TEST_F(HttpServer, Fault_HT13_AKilledHandlersConnectionIsClosed) {
     std::optional<copse::any_fiber> fiber;
     bool cleaned = false;
@@ -386,38 +412,6 @@ TEST_F(HttpServer, AHandlersOwnTimeIsItsOwn) {
     c.send_all("bc");
     EXPECT_EQ(recv_text(c), answer_of("fine"));
     server_.reset();
-}
-
-TEST_F(HttpServer, UpgradeGivesTheStreamAwayWithWhatCameAhead) {
-    serve([](http::exchange& x) {
-        io::any_stream raw = x.upgrade({{"Upgrade", "echo"}});
-        std::array<std::byte, 3> piece;
-        while (const std::size_t n = raw.recv(piece)) raw.send_all(std::span(piece).first(n));
-        raw.shutdown(io::shut::write);
-    });
-    io::socket c = client();
-    c.send_all("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nahead ");
-    EXPECT_EQ(recv_answer(c, 6),
-              "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nahead ");
-    c.send_all("and after");
-    c.shutdown(io::shut::write);
-    EXPECT_EQ(recv_to_end(c), "and after");
-}
-
-TEST_F(HttpServer, AStreamMayOutliveItsHandler) {
-    io::any_stream kept;
-    serve([&](http::exchange& x) {
-        EXPECT_THROW(x.upgrade({}), std::logic_error);
-        kept = x.release();
-        EXPECT_THROW(x.respond({}), std::logic_error);
-    });
-    io::socket c = client();
-    c.send_all("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n");
-    while (!kept) copse::yield();
-    EXPECT_TRUE(server_->stop_for(1s));
-    kept.send_all("tunnel");
-    kept.close();
-    EXPECT_EQ(recv_to_end(c), "tunnel");
 }
 
 TEST_F(HttpServer, HeadAndBodyLeaveTogether) {

@@ -118,4 +118,36 @@ TEST_F(HttpServerUpgrade, WhatAWebSocketsPeerBreaksIsEverydayLife) {
     EXPECT_EQ(server_->stats().bad_requests, 0U);
 }
 
+TEST_F(HttpServer, UpgradeGivesTheStreamAwayWithWhatCameAhead) {
+    serve([](http::exchange& x) {
+        io::any_stream raw = x.upgrade({{"Upgrade", "echo"}});
+        std::array<std::byte, 3> piece;
+        while (const std::size_t n = raw.recv(piece)) raw.send_all(std::span(piece).first(n));
+        raw.shutdown(io::shut::write);
+    });
+    io::socket c = client();
+    c.send_all("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nahead ");
+    EXPECT_EQ(recv_answer(c, 6),
+              "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nahead ");
+    c.send_all("and after");
+    c.shutdown(io::shut::write);
+    EXPECT_EQ(recv_to_end(c), "and after");
+}
+
+TEST_F(HttpServer, AStreamMayOutliveItsHandler) {
+    io::any_stream kept;
+    serve([&](http::exchange& x) {
+        EXPECT_THROW(x.upgrade({}), std::logic_error);
+        kept = x.release();
+        EXPECT_THROW(x.respond({}), std::logic_error);
+    });
+    io::socket c = client();
+    c.send_all("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n");
+    while (!kept) copse::yield();
+    EXPECT_TRUE(server_->stop_for(1s));
+    kept.send_all("tunnel");
+    kept.close();
+    EXPECT_EQ(recv_to_end(c), "tunnel");
+}
+
 }  // namespace

@@ -60,6 +60,66 @@ TEST_F(IoServerMisuse, AnotherThreadChangesNothing) {
     expect_unmoved_by_another_thread(pages, "http: it belongs to another thread");
 }
 
+/// The same of a posted function, where nobody can wait.
+template <class Server>
+void expect_unmoved_in_the_hub(Server& server) {
+    server.start();
+    bool has_run = false;
+    copse::hub::current().post([&] {
+        EXPECT_THROW(server.restart(), copse::blocking_in_hub);
+        EXPECT_THROW(server.stop_for(1s), copse::blocking_in_hub);
+        EXPECT_THROW(server.serve_forever(), copse::blocking_in_hub);
+        EXPECT_TRUE(server.is_serving());
+        has_run = true;
+    });
+    while (!has_run) copse::yield();
+    EXPECT_TRUE(server.stop_for(1s));
+}
+
+TEST_F(IoServerMisuse, WhatCannotWaitChangesNothing) {
+    io::stream_server streams("127.0.0.1:0", echo);
+    expect_unmoved_in_the_hub(streams);
+    io::datagram_server datagrams("127.0.0.1:0", answer);
+    expect_unmoved_in_the_hub(datagrams);
+    http::server pages("127.0.0.1:0", mirror);
+    auto kept = io::connect(pages.local_endpoint());
+    kept.send_all("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    pages.start();
+    EXPECT_NE(recv_text(kept), "");
+    expect_unmoved_in_the_hub(pages);
+}
+
+/// The first thing that everybody writes: a server in one thread, a stop in another.
+template <class Server>
+void expect_stopped_by_another_thread(Server& server) {
+    auto serving = copse::spawn([&] { server.serve_forever(); });
+    while (!server.is_serving()) copse::yield();
+    std::thread other([&] { server.stop(); });
+    serving.get();
+    other.join();
+    EXPECT_FALSE(server.is_serving());
+    server.restart();
+    EXPECT_TRUE(server.is_serving());
+    EXPECT_TRUE(server.stop_for(1s));
+}
+
+TEST_F(IoServerMisuse, AStopOnAnotherThreadIsHandedOver) {
+    io::stream_server streams("127.0.0.1:0", echo);
+    expect_stopped_by_another_thread(streams);
+    io::datagram_server datagrams("127.0.0.1:0", answer);
+    expect_stopped_by_another_thread(datagrams);
+    http::server pages("127.0.0.1:0", mirror);
+    pages.start();
+    auto kept = io::connect(pages.local_endpoint());
+    kept.send_all("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_NE(recv_text(kept), "");
+    std::thread([&] { pages.stop(); }).join();
+    EXPECT_EQ(recv_to_end(kept), "") << "connections between requests are closed";
+    EXPECT_FALSE(pages.is_serving());
+    pages.restart();
+    expect_stopped_by_another_thread(pages);
+}
+
 TEST_F(IoServerMisuse, DatagramsDoNotComeByASocketForConnections) {
     EXPECT_THROW(io::datagram_server(io::socketpair().first, answer), std::invalid_argument);
     EXPECT_THROW(io::datagram_server(io::listen("127.0.0.1:0"), answer), std::invalid_argument);

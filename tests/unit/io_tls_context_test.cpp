@@ -96,6 +96,10 @@ TEST_F(IoTlsContext, Fault_TL10_Alpn) {
     EXPECT_THROW(common_client_context({.alpn = {std::string(256, 'h')}}), std::invalid_argument);
     EXPECT_EQ(what_is_thrown_by([] { io::tls_context::client({.handshake_timeout = std::chrono::seconds(-1)}); }),
               "tls_context: `handshake_timeout` is negative");
+    EXPECT_EQ(io::tls_context::client({.handshake_timeout = 0s}).handshake_timeout(), std::chrono::nanoseconds::max());
+    const io::tls_trust ours{.ca_pem = common_authority().pem};
+    EXPECT_EQ(what_is_thrown_by([&] { common_server_context({.client_trust = ours}); }),
+              "tls_context: client_trust is given, but `clients` says that they are ignored");
 }
 
 // ---- TL10: SNI

@@ -6,6 +6,8 @@
 #include <copse/event.hpp>
 #include <copse/virtual_time.hpp>
 
+#include <array>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -265,6 +267,44 @@ TEST_F(IoTlsServer, AStopOnAnotherThreadChangesNothing) {
     server.start();
     std::thread([&] { EXPECT_THROW(server.stop_for(1s), copse::wrong_thread); }).join();
     EXPECT_TRUE(server.is_serving());
+}
+
+TEST_F(IoTlsServer, AStopOnAnotherThreadIsHandedOver) {
+    io::tls_server server("127.0.0.1:0", common_server_context({.handshake_timeout = std::chrono::nanoseconds::max()}),
+                          echo);
+    auto serving = copse::spawn([&] { server.serve_forever(); });
+    auto silent = io::connect(server.local_endpoint());
+    silent.set_timeout(10s);
+    while (server.connections() == 0) copse::yield();
+    copse::yield();
+    std::thread other([&] { server.stop(); });
+    EXPECT_EQ(recv_to_end(silent), "") << "its handshake is ended too";
+    serving.get();
+    other.join();
+}
+
+// As its own handler's errors are told from the client's.
+TEST_F(IoTlsServer, WhatAChooserFailsByIsNoneOfTheClients) {
+    const error_recorder errors;
+    const auto late = [] {
+        auto [ours, theirs] = io::socketpair();
+        std::array<std::byte, 1> room;
+        ours.recv_for(room, 1ms);
+    };
+    const auto half_a_file = [] { io::tls_context::server({.identity = {.certificate_pem = "-----BEGIN CERT"}}); };
+    const std::vector<std::function<void()>> ways{late, half_a_file};
+    for (const auto& way : ways) {
+        const auto door = common_server_context({.choose = [&](std::string_view) -> std::optional<io::tls_context> {
+            way();
+            return std::nullopt;
+        }});
+        io::tls_server server("127.0.0.1:0", door, echo);
+        server.start();
+        EXPECT_NE(what_is_thrown_by([&] { io::connect_tls(address_of(server), common_client_context()); }), "nothing");
+        EXPECT_TRUE(server.stop_for(1s));
+        EXPECT_EQ(server.stats().failed_handshakes, 1U);
+    }
+    EXPECT_EQ(errors.count(), ways.size());
 }
 
 TEST_F(IoTlsServer, RestartsAtTheSamePlace) {

@@ -46,6 +46,16 @@ TEST_F(IoTls, CarriesBytesBothWaysInEitherVersion) {
     }
 }
 
+TEST_F(IoTls, AnotherThreadChangesNothing) {
+    auto pair = make_tls_pair();
+    std::thread([&] {
+        EXPECT_THROW(pair.client.send_all("x"), copse::wrong_thread);
+        EXPECT_THROW(recv_text(pair.client), copse::wrong_thread);
+        EXPECT_THROW(pair.client.shutdown(io::shut::write), copse::wrong_thread);
+    }).join();
+    expect_carries(std::move(pair), 100);
+}
+
 TEST_F(IoTls, RunsOverTcpAndPipesAndItself) {
     auto [client, server] = tcp_pair();
     expect_carries(shake_hands(std::move(client), std::move(server)), 200000);

@@ -162,6 +162,8 @@ TEST_F(IoWebsocket, Fault_HT15_MessagesAreLimited) {
     v = judge(frame(fin | binary, std::string(1000, 'x'), true) + frame(fin | goodbye, "", true), small);
     EXPECT_FALSE(v.code);
     EXPECT_EQ(v.messages.at(0).size(), 1000U);
+    v = judge(frame(fin | binary, "xyz", true), {.max_message = 0});
+    EXPECT_EQ(v.code, http::errc::body_too_large) << "0 is not without limit";
     v = judge(frame(fin | binary, "x", true) + frame(fin | goodbye, "", true),
               {.max_message = static_cast<std::size_t>(-1)});
     EXPECT_EQ(v.messages.at(0), "x");

@@ -54,6 +54,25 @@ TEST_F(IoWebsocket, MayEndWhileItIsClosed) {
     }
 }
 
+TEST_F(IoWebsocket, AnotherThreadChangesNothingButMayAbort) {
+    auto [ours, theirs] = io::socketpair();
+    auto w = websocket::accept(std::move(ours), asked_for_upgrade());
+    raw_client client(std::move(theirs));
+    std::thread([&] {
+        EXPECT_THROW(w.send_text("x"), copse::wrong_thread);
+        EXPECT_THROW(w.ping(), copse::wrong_thread);
+        EXPECT_THROW(w.receive(), copse::wrong_thread);
+        EXPECT_THROW(w.close_for(1s), copse::wrong_thread);
+    }).join();
+    client.say(frame(fin | text, "in", true));
+    EXPECT_EQ(w.receive()->data, "in");
+    auto receiving = copse::spawn([&] { return error_of([&] { w.receive(); }); });
+    copse::yield();
+    std::thread other([&] { w.abort(); });
+    EXPECT_EQ(receiving.get(), std::errc::bad_file_descriptor);
+    other.join();
+}
+
 TEST_F(IoWebsocket, AKillComesAfterAnAbort) {
     parking_websocket w;
     auto ending = copse::spawn([&] {

@@ -109,6 +109,7 @@ std::size_t client_exchange::receive_into(std::span<std::byte> room, clock::time
 }
 
 void client_exchange::check_reader() const {
+    owner_.check("http::response_stream");
     if (closed_) throw std::system_error(std::make_error_code(std::errc::bad_file_descriptor), "it has been closed");
     if (reading_) throw concurrent_use("http::response_stream: another fiber reads already");
 }

@@ -17,6 +17,7 @@
 #include "http/connection_pool.hpp"
 #include "http/response_parser.hpp"
 #include "http/upload.hpp"
+#include "thread_owner.hpp"
 
 namespace copse::io::http::detail {
 
@@ -61,6 +62,7 @@ private:
     [[noreturn]] void fail_lost();
     void check_reader() const;
 
+    const io::detail::thread_owner owner_;
     std::shared_ptr<const client_options> with_;
     const std::shared_ptr<upload> upload_;
     response_parser parser_;

@@ -238,12 +238,27 @@ connection::outcome connection::call_in_time(exchange& x) {
     const copse::timeout limit(with_.handler);
     try {
         core_.handle(x);
+        if (limit.expired()) return late(x);
         conclude(x);
         return {};
     } catch (const timeout_expired& e) {
         if (!limit.threw(e)) throw;
         return failure(503, "server_options::handler: ");
     }
+}
+
+// It has caught what told it, or had nothing to wait for any more.
+connection::outcome connection::late(exchange& x) {
+    outcome o;
+    try {
+        throw std::runtime_error("the handler went on after its time was over");
+    } catch (const std::runtime_error&) {
+        o = failure(503, "server_options::handler: ");
+    }
+    if (!x.answered()) return o;
+    conclude(x);
+    o.over = false;  // the answer is a whole
+    return o;
 }
 
 void connection::conclude(exchange& x) {

@@ -65,6 +65,7 @@ private:
     void run_handler();
     outcome call_handler();
     outcome call_in_time(exchange& x);
+    outcome late(exchange& x);
     outcome failure(int status, const char* whose = "") const;
     bool is_of_client(const std::system_error& e) const noexcept;
     bool is_of_given(const std::system_error& e) const noexcept;

@@ -2,7 +2,6 @@
 
 #include <stdexcept>
 
-#include <copse/hub.hpp>
 #include <copse/io/stream_server.hpp>
 
 #include "http/connection.hpp"
@@ -85,13 +84,13 @@ void server::start() { taker_->start(); }
 void server::serve_forever() { taker_->serve_forever(); }
 
 void server::stop() noexcept {
-    core_->note_order(false);
     taker_->stop();
-    core_->drain();
+    if (core_->is_here()) return core_->stop();
+    core_->home().post([core = core_] { core->stop(); });
 }
 
 void server::restart() {
-    core_->check_thread();
+    core_->check_may_wait();
     const auto core = core_;  // the server may end while this waits
     core->note_order(true);
     core->drain();
@@ -102,7 +101,7 @@ void server::restart() {
 }
 
 bool server::stop_by(detail::limit within) {
-    core_->check_thread();
+    core_->check_may_wait();
     stop();
     return taker_->stop_until(clock::time_point(std::chrono::nanoseconds(within.deadline())));
 }

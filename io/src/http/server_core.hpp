@@ -6,6 +6,7 @@
 #include <exception>
 #include <list>
 
+#include <copse/hub.hpp>
 #include <copse/io/http/server.hpp>
 
 #include "http/turn.hpp"
@@ -34,9 +35,16 @@ public:
     std::uint64_t era() const noexcept { return era_; }
     bool is_draining(std::uint64_t era) const noexcept { return draining_ || era != era_; }
 
-    /// Throws:  wrong_thread.
-    void check_thread() const { owner_.check(options_.name); }
+    /// Throws:  wrong_thread, blocking_in_hub.
+    void check_may_wait() const { owner_.check_may_wait(options_.name); }
+    bool is_here() const noexcept { return owner_.is_here(); }
+    hub& home() const noexcept { return home_; }
 
+    /// As the server stops.
+    void stop() noexcept {
+        note_order(false);
+        drain();
+    }
     /// What the server was told last: to serve again, or to stop.
     void note_order(bool shall_serve) noexcept { shall_serve_ = shall_serve; }
     bool shall_serve() const noexcept { return shall_serve_; }
@@ -77,6 +85,7 @@ private:
     const server_options options_;
     const handler handle_;
     const io::detail::thread_owner owner_;
+    hub& home_ = hub::current();
     server_stats stats_;
     turn_pool turns_{options_};
     waiting_list idle_;

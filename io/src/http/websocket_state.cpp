@@ -34,6 +34,12 @@ std::chrono::nanoseconds most_silent_of(const websocket_options& with) {
     return with.ping_interval < std::chrono::nanoseconds::max() / 3 ? 3 * with.ping_interval : 0ns;
 }
 
+/// The engine takes 0 for no limit at all.
+websocket_options with_limit(websocket_options with) {
+    with.max_message = std::clamp<std::size_t>(with.max_message, 1, std::string().max_size() / 2);
+    return with;
+}
+
 template <class F>
 class at_exit {
 public:
@@ -49,13 +55,11 @@ private:
 }  // namespace
 
 websocket_state::websocket_state(any_stream over, std::string_view received_ahead, const websocket_options& with)
-    : with_(with),
+    : with_(with_limit(with)),
       most_silent_(most_silent_of(with)),
       stream_(std::move(over)),
       ahead_(received_ahead),
-      engine_(*this, with) {
-    with_.max_message = std::clamp<std::size_t>(with_.max_message, 1, std::string().max_size() / 2);
-}
+      engine_(*this, with_) {}
 
 void websocket_state::open(any_stream over) {
     stream_ = std::move(over);
@@ -109,6 +113,7 @@ void websocket_state::fail_closed() const {
 }
 
 void websocket_state::send(std::string_view data, bool as_text, clock::time_point deadline) {
+    check_thread();
     copse::detail::attend();
     std::unique_lock held(sending_, std::defer_lock);
     hold(held, deadline);
@@ -118,6 +123,7 @@ void websocket_state::send(std::string_view data, bool as_text, clock::time_poin
 }
 
 void websocket_state::ping(std::string_view payload) {
+    check_thread();
     copse::detail::attend();
     const std::unique_lock held(sending_);
     if (phase_ != phase::open) fail_closed();
@@ -200,6 +206,7 @@ std::size_t websocket_state::read_keeping_alive(std::span<std::byte> into) {
 }
 
 std::optional<websocket::message> websocket_state::receive(clock::time_point deadline) {
+    check_thread();
     copse::detail::attend();
     if (receiving_) throw concurrent_use("websocket::receive: another fiber receives already");
     if (phase_ == phase::closed) {
@@ -305,6 +312,7 @@ void websocket_state::let_peer_read() {
 }
 
 bool websocket_state::close(std::uint16_t code, std::string_view reason, clock::time_point deadline) {
+    check_thread();
     copse::detail::attend();
     if (phase_ == phase::closed) return engine_.close_code() != 1006;
     try {
@@ -339,6 +347,7 @@ void websocket_state::drop_until_goodbye(clock::time_point deadline) {
 }
 
 void websocket_state::abort() noexcept {
+    if (!owner_.is_here()) return home_.post([self = shared_from_this()] { self->abort(); });
     if (std::exchange(phase_, phase::closed) == phase::closed) return;
     close_quietly(stream_);
     closed_.set();

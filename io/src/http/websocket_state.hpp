@@ -22,11 +22,13 @@
 #include <copse/clock.hpp>
 #include <copse/event.hpp>
 #include <copse/fiber.hpp>
+#include <copse/hub.hpp>
 #include <copse/io/any_stream.hpp>
 #include <copse/io/http/websocket.hpp>
 #include <copse/mutex.hpp>
 
 #include "http/websocket_engine.hpp"
+#include "thread_owner.hpp"
 
 namespace copse::io::http::detail {
 
@@ -49,6 +51,7 @@ public:
     void send(std::string_view data, bool as_text, clock::time_point deadline);
     void ping(std::string_view payload);
     bool close(std::uint16_t code, std::string_view reason, clock::time_point deadline);
+    /// From another thread it is handed over to its own.
     void abort() noexcept;
 
     bool is_open() const noexcept { return phase_ == phase::open; }
@@ -75,7 +78,11 @@ private:
     bool is_over();
     [[noreturn]] void fail_closed() const;
 
-    websocket_options with_;                      // max_message within what a string can hold
+    void check_thread() const { owner_.check("http::websocket"); }
+
+    const io::detail::thread_owner owner_;
+    hub& home_ = hub::current();
+    const websocket_options with_;                // max_message from 1 to what a string can hold
     const std::chrono::nanoseconds most_silent_;  // 0: any
     any_stream stream_;
     std::string ahead_;  // received before this was made

@@ -106,12 +106,15 @@ void tls_connection::ask_for_choice(limit& within) {
     const deadline until = point_of(within);
     std::optional<tls_context> chosen;
     timeout left(until ? std::chrono::nanoseconds(*until - clock::now()) : std::chrono::nanoseconds::max());
+    choice_failed_ = true;  // until it has come to its end
     try {
         chosen = engine_.chooser()(engine_.server_name());
     } catch (const timeout_expired& e) {
         if (!left.threw(e)) throw;
+        choice_failed_ = false;
         fail_out_of_time("tls handshake", engine_.host(), 0);
     }
+    choice_failed_ = false;
     if (chosen && !chosen->is_server())
         throw std::invalid_argument("tls_server_options::choose returned a context of a client");
     engine_.choose(chosen ? tls_context_access::state(*chosen) : nullptr);

@@ -31,6 +31,7 @@
 #include <copse/mutex.hpp>
 
 #include "engine.hpp"
+#include "thread_owner.hpp"
 
 namespace copse::io::detail {
 
@@ -68,6 +69,10 @@ public:
     void cut() noexcept;
 
     bool is_open() const noexcept { return !closed_; }
+    /// The handshake has failed because the program's own function did.
+    bool choice_failed() const noexcept { return choice_failed_; }
+    /// Throws:  wrong_thread, before anything is encrypted that could not be sent.
+    void check_thread() const { owner_.check("tls_stream"); }
     void accept_truncation() noexcept { accepts_truncation_ = true; }
     const tls_engine& engine() const noexcept { return engine_; }
 
@@ -90,6 +95,7 @@ private:
     void encrypt_and_send(std::span<const const_buffer> pieces, limit& within, std::size_t& taken);
     void say_goodbye() noexcept;
 
+    const thread_owner owner_;
     any_stream below_;
     tls_engine engine_;
     std::vector<std::byte> flight_;
@@ -103,6 +109,7 @@ private:
     bool cut_off_ = false;
     bool closed_ = false;
     bool accepts_truncation_ = false;
+    bool choice_failed_ = false;
 };
 
 }  // namespace copse::io::detail

@@ -97,11 +97,18 @@ void set_resumption(tls_context_state& s, const tls_server_options& with) {
     SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, detail::tls_engine::use_ticket_key);
 }
 
+/// Of an option; a length of 0 is none.
+std::chrono::nanoseconds limit_of(std::chrono::nanoseconds length) {
+    return length.count() == 0 ? std::chrono::nanoseconds::max() : length;
+}
+
 void check(const tls_server_options& with) {
     detail::check_times("tls_context", {{"handshake_timeout", with.handshake_timeout}});
     if (with.identity.empty()) throw std::invalid_argument("tls_context: a server needs a certificate");
     if (with.clients != client_certificates::ignored && with.client_trust.empty())
         throw std::invalid_argument("tls_context: client_trust must say whose clients are believed");
+    if (with.clients == client_certificates::ignored && !with.client_trust.empty())
+        throw std::invalid_argument("tls_context: client_trust is given, but `clients` says that they are ignored");
     if (with.session_tickets && with.ticket_lifetime <= std::chrono::seconds(0))
         throw std::invalid_argument("tls_context: ticket_lifetime must be positive");
 }
@@ -111,7 +118,7 @@ void check(const tls_server_options& with) {
 tls_context tls_context::client(const tls_client_options& with) {
     detail::check_times("tls_context", {{"handshake_timeout", with.handshake_timeout}});
     auto s = make_state(TLS_client_method());
-    s->handshake_timeout = with.handshake_timeout;
+    s->handshake_timeout = limit_of(with.handshake_timeout);
     s->check_host = !with.dangerously_accept_any_host && !with.dangerously_accept_any_certificate;
     s->verify_mode = with.dangerously_accept_any_certificate ? SSL_VERIFY_NONE : SSL_VERIFY_PEER;
     s->alpn = wire_form(with.alpn);
@@ -126,7 +133,7 @@ tls_context tls_context::server(const tls_server_options& with) {
     check(with);
     auto s = make_state(TLS_server_method());
     s->is_server = true;
-    s->handshake_timeout = with.handshake_timeout;
+    s->handshake_timeout = limit_of(with.handshake_timeout);
     s->verify_mode = mode_of(with.clients);
     s->alpn = wire_form(with.alpn);
     s->choose = with.choose;

@@ -6,6 +6,8 @@
 #include <string>
 #include <system_error>
 
+#include <copse/hub.hpp>
+
 #include "connection.hpp"
 #include "lent_socket.hpp"
 #include "send_at_once.hpp"
@@ -38,8 +40,10 @@ public:
     tls_server_state(tls_context with, handler h, std::string name)
         : with_(checked(std::move(with))), handle_(std::move(h)), name_(std::move(name)) {}
 
-    /// Throws:  wrong_thread.
-    void check_thread() const { owner_.check(name_); }
+    /// Throws:  wrong_thread, blocking_in_hub.
+    void check_may_wait() const { owner_.check_may_wait(name_); }
+    bool is_here() const noexcept { return owner_.is_here(); }
+    hub& home() const noexcept { return home_; }
     void set_context(tls_context with) { with_ = checked(std::move(with)); }
     const tls_server_stats& counted() const noexcept { return counted_; }
 
@@ -91,19 +95,21 @@ private:
         send_at_once(taken);
         const tls_context with = with_;  // it may be exchanged meanwhile
         handshake running(handshakes_, taken);
+        bool choice_failed = false;
         try {
-            std::optional<tls_stream> stream = tls_stream::server(std::move(taken), with);
+            std::optional<tls_stream> stream = tls_stream_access::server(std::move(taken), with, choice_failed);
             if (running.was_ended()) return std::nullopt;  // too late: its socket is shut
             ++counted_.handshakes;
             return stream;
         } catch (const std::system_error& e) {
             if (!running.was_ended()) ++counted_.failed_handshakes;
-            if (!is_everyday(e)) throw;
+            if (choice_failed || !is_everyday(e)) throw;
         }
         return std::nullopt;
     }
 
     const thread_owner owner_;
+    hub& home_ = hub::current();
     tls_context with_;
     const handler handle_;
     const std::string name_;
@@ -121,7 +127,7 @@ tls_server::tls_server(socket listener, tls_context with, handler h, const strea
           [state = state_](socket taken, const endpoint& peer) { state->serve(std::move(taken), peer); }, options) {}
 
 void tls_server::restart() {
-    state_->check_thread();
+    state_->check_may_wait();
     const auto state = state_;  // the server may end while this waits
     state->go_on();
     try {
@@ -134,11 +140,12 @@ void tls_server::restart() {
 
 void tls_server::stop() noexcept {
     server_.stop();
-    state_->end_handshakes();
+    if (state_->is_here()) return state_->end_handshakes();
+    state_->home().post([state = state_] { state->end_handshakes(); });
 }
 
 bool tls_server::stop_by(detail::limit within) {
-    state_->check_thread();
+    state_->check_may_wait();
     stop();
     return server_.stop_until(clock::time_point(std::chrono::nanoseconds(within.deadline())));
 }

@@ -8,6 +8,7 @@
 #include "connection.hpp"
 #include "context_state.hpp"
 #include "failure.hpp"
+#include "tls_stream_access.hpp"
 
 namespace copse::io {
 
@@ -48,6 +49,17 @@ tls_stream tls_stream::server_by(any_stream below, const tls_context& with, deta
     return tls_stream(std::move(made));
 }
 
+tls_stream detail::tls_stream_access::server(any_stream below, const tls_context& with, bool& choice_failed) {
+    auto made = connection_over(below, with);
+    try {
+        made->shake_hands(tls_stream::handshake_limit(with));
+    } catch (...) {
+        choice_failed = made->choice_failed();
+        throw;
+    }
+    return tls_stream(std::move(made));
+}
+
 tls_stream::~tls_stream() {
     if (connection_ == nullptr) return;
     if (std::uncaught_exceptions() > 0) {
@@ -61,6 +73,7 @@ bool tls_stream::is_open() const noexcept { return connection_ != nullptr && con
 
 std::shared_ptr<tls_connection> tls_stream::use(const char* operation) const {
     if (!is_open()) detail::fail(EBADF, std::string(operation) + " on a closed tls_stream");
+    connection_->check_thread();
     return connection_;
 }
 

@@ -112,7 +112,7 @@ concept datagram_handler = std::invocable<F&, incoming_datagram> || std::invocab
 /// | serving | start, serve_forever               |
 /// | stopped | stop, stop_for, the destructor; until restart |
 ///
-/// Owner thread only.
+/// Owner thread only, but for `stop`: another thread hands it over to the owner.
 class datagram_server {
 public:
     /// Binds at once; a port of 0 can be asked for with `local_endpoint`.

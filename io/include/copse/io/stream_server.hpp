@@ -94,7 +94,7 @@ auto adapt_handler(F f) {
 /// | serving | start, serve_forever               |
 /// | stopped | stop, stop_for, the destructor; until restart |
 ///
-/// Owner thread only.
+/// Owner thread only, but for `stop`: another thread hands it over to the owner.
 class stream_server {
 public:
     /// Listens at once; a port of 0 can be asked for with `local_endpoint`.

@@ -53,7 +53,7 @@ struct tls_client_options {
     tls_version min_version = tls_version::v1_2;
     tls_version max_version = tls_version::v1_3;
     std::size_t kept_sessions = 128;  ///< of earlier connections, to begin the next sooner; 0: none
-    std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(10);  ///< max(): no limit
+    std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(10);  ///< 0 or max(): no limit
     /// Anybody may be the server, and whoever is on the way may read and change everything. For tests.
     bool dangerously_accept_any_certificate = false;
     /// The certificate must be valid, but may be somebody else's.
@@ -82,7 +82,7 @@ struct tls_server_options {
     std::function<std::optional<tls_context>(std::string_view)> choose{};
     bool session_tickets = true;                                   ///< clients may come back without a full handshake
     std::chrono::seconds ticket_lifetime = std::chrono::hours(2);  ///< also how often the key of the tickets changes
-    std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(10);  ///< max(): no limit
+    std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(10);  ///< 0 or max(): no limit
 };
 
 /// What all connections of one kind share: certificate, trust, versions, sessions to resume. Immutable; a copy is the same

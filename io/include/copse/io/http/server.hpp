@@ -335,7 +335,7 @@ handler handler_of(F f) {
 /// | serving | start, serve_forever               |
 /// | stopped | stop, stop_for, the destructor; until restart |
 ///
-/// Owner thread only. To use several, listen with `reuse_port` in each of them.
+/// Owner thread only, but for `stop`, which is handed over to it. Several threads: listen with `reuse_port` in each.
 class server {
 public:
     /// Listens at once; a port of 0 can be asked for with `local_endpoint`.
