@@ -29,7 +29,10 @@ void datagram_server::restart() { state_->restart(); }
 
 void datagram_server::serve_forever() { state_->serve_forever(); }
 
-void datagram_server::stop() noexcept { state_->stop(); }
+void datagram_server::stop() noexcept {
+    state_->insist_on_thread();
+    state_->stop();
+}
 
 bool datagram_server::stop_by(detail::limit within) { return state_->stop_by(within); }
 

@@ -77,7 +77,6 @@ void service::serve_forever() {
 }
 
 void service::stop() noexcept {
-    if (!owner_.is_here()) return home_.post([self = shared_from_this()] { self->stop(); });
     ++stops_;
     cease();
 }

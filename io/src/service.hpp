@@ -25,7 +25,6 @@
 #include <copse/clock.hpp>
 #include <copse/event.hpp>
 #include <copse/fiber.hpp>
-#include <copse/hub.hpp>
 #include <copse/io/detail/limit.hpp>
 
 #include "thread_owner.hpp"
@@ -41,8 +40,9 @@ public:
     // start, serve_forever, restart and stop_by throw wrong_thread, what waits blocking_in_hub, with nothing changed.
     void start();
     void serve_forever();
-    /// From another thread it is handed over to its own.
     void stop() noexcept;
+    /// Of a verb that cannot throw: on another thread it ends the program, by wrong_thread, which says what was used.
+    void insist_on_thread() const noexcept { check_thread(); }
     void restart();
     /// Returns: whether all handlers ended by themselves.
     bool stop_by(limit within);
@@ -147,7 +147,6 @@ private:
 
     const terms terms_;
     const thread_owner owner_;
-    hub& home_ = hub::current();
     any_fiber taker_;
     std::list<any_fiber> running_;
     event slot_;  // a handler has ended

@@ -18,7 +18,10 @@ void stream_server::restart() { state_->restart(); }
 
 void stream_server::serve_forever() { state_->serve_forever(); }
 
-void stream_server::stop() noexcept { state_->stop(); }
+void stream_server::stop() noexcept {
+    state_->insist_on_thread();
+    state_->stop();
+}
 
 bool stream_server::stop_by(detail::limit within) { return state_->stop_by(within); }
 

@@ -269,20 +269,6 @@ TEST_F(IoTlsServer, AStopOnAnotherThreadChangesNothing) {
     EXPECT_TRUE(server.is_serving());
 }
 
-TEST_F(IoTlsServer, AStopOnAnotherThreadIsHandedOver) {
-    io::tls_server server("127.0.0.1:0", common_server_context({.handshake_timeout = std::chrono::nanoseconds::max()}),
-                          echo);
-    auto serving = copse::spawn([&] { server.serve_forever(); });
-    auto silent = io::connect(server.local_endpoint());
-    silent.set_timeout(10s);
-    while (server.connections() == 0) copse::yield();
-    copse::yield();
-    std::thread other([&] { server.stop(); });
-    EXPECT_EQ(recv_to_end(silent), "") << "its handshake is ended too";
-    serving.get();
-    other.join();
-}
-
 // As its own handler's errors are told from the client's.
 TEST_F(IoTlsServer, WhatAChooserFailsByIsNoneOfTheClients) {
     const error_recorder errors;

@@ -257,7 +257,7 @@ connection::outcome connection::late(exchange& x) {
     }
     if (!x.answered()) return o;
     conclude(x);
-    o.over = false;  // the answer is a whole
+    o.over = false;  // what has been answered stays
     return o;
 }
 

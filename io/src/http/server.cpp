@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 
+#include <copse/hub.hpp>
 #include <copse/io/stream_server.hpp>
 
 #include "http/connection.hpp"
@@ -76,7 +77,7 @@ server::server(socket listener, detail::handler h, const server_options& with, m
 
 server::~server() {
     core_->end();
-    stop();
+    core_->stop();  // the other end of it is the taker's
 }
 
 void server::start() { taker_->start(); }
@@ -85,8 +86,7 @@ void server::serve_forever() { taker_->serve_forever(); }
 
 void server::stop() noexcept {
     taker_->stop();
-    if (core_->is_here()) return core_->stop();
-    core_->home().post([core = core_] { core->stop(); });
+    core_->stop();
 }
 
 void server::restart() {

@@ -6,7 +6,6 @@
 #include <exception>
 #include <list>
 
-#include <copse/hub.hpp>
 #include <copse/io/http/server.hpp>
 
 #include "http/turn.hpp"
@@ -37,10 +36,8 @@ public:
 
     /// Throws:  wrong_thread, blocking_in_hub.
     void check_may_wait() const { owner_.check_may_wait(options_.name); }
-    bool is_here() const noexcept { return owner_.is_here(); }
-    hub& home() const noexcept { return home_; }
 
-    /// As the server stops.
+    /// With the server.
     void stop() noexcept {
         note_order(false);
         drain();
@@ -85,7 +82,6 @@ private:
     const server_options options_;
     const handler handle_;
     const io::detail::thread_owner owner_;
-    hub& home_ = hub::current();
     server_stats stats_;
     turn_pool turns_{options_};
     waiting_list idle_;

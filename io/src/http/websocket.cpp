@@ -158,7 +158,9 @@ websocket& websocket::operator=(websocket&& other) noexcept {
     return *this;
 }
 // Fibers inside, and one that sends pongs, may hold the state a moment longer, but no connection.
-websocket::~websocket() { abort(); }
+websocket::~websocket() {
+    if (const auto state = state_) state->abort();
+}
 
 websocket websocket::connect_by(std::string_view url, const websocket_options& with,
                                 std::optional<io::detail::limit> within) {
@@ -223,8 +225,12 @@ bool websocket::close_by(std::uint16_t code, std::string_view reason, std::optio
 }
 
 void websocket::abort() noexcept {
-    if (const auto state = state_) state->abort();
+    const auto state = state_;
+    if (state == nullptr) return;
+    state->check_thread();  // or the program ends: whoever waits here would wait for ever
+    state->abort();
 }
+
 bool websocket::is_open() const noexcept { return state_ != nullptr && state_->is_open(); }
 std::uint16_t websocket::close_code() const noexcept {
     return state_ != nullptr ? state_->engine().close_code() : std::uint16_t{1006};

@@ -347,7 +347,6 @@ void websocket_state::drop_until_goodbye(clock::time_point deadline) {
 }
 
 void websocket_state::abort() noexcept {
-    if (!owner_.is_here()) return home_.post([self = shared_from_this()] { self->abort(); });
     if (std::exchange(phase_, phase::closed) == phase::closed) return;
     close_quietly(stream_);
     closed_.set();

@@ -22,7 +22,6 @@
 #include <copse/clock.hpp>
 #include <copse/event.hpp>
 #include <copse/fiber.hpp>
-#include <copse/hub.hpp>
 #include <copse/io/any_stream.hpp>
 #include <copse/io/http/websocket.hpp>
 #include <copse/mutex.hpp>
@@ -51,9 +50,10 @@ public:
     void send(std::string_view data, bool as_text, clock::time_point deadline);
     void ping(std::string_view payload);
     bool close(std::uint16_t code, std::string_view reason, clock::time_point deadline);
-    /// From another thread it is handed over to its own.
     void abort() noexcept;
 
+    /// Throws:  wrong_thread.
+    void check_thread() const { owner_.check("http::websocket"); }
     bool is_open() const noexcept { return phase_ == phase::open; }
     websocket_engine& engine() noexcept { return engine_; }
     const websocket_options& options() const noexcept { return with_; }
@@ -78,10 +78,7 @@ private:
     bool is_over();
     [[noreturn]] void fail_closed() const;
 
-    void check_thread() const { owner_.check("http::websocket"); }
-
     const io::detail::thread_owner owner_;
-    hub& home_ = hub::current();
     const websocket_options with_;                // max_message from 1 to what a string can hold
     const std::chrono::nanoseconds most_silent_;  // 0: any
     any_stream stream_;

@@ -6,8 +6,6 @@
 #include <string>
 #include <system_error>
 
-#include <copse/hub.hpp>
-
 #include "connection.hpp"
 #include "lent_socket.hpp"
 #include "send_at_once.hpp"
@@ -42,8 +40,6 @@ public:
 
     /// Throws:  wrong_thread, blocking_in_hub.
     void check_may_wait() const { owner_.check_may_wait(name_); }
-    bool is_here() const noexcept { return owner_.is_here(); }
-    hub& home() const noexcept { return home_; }
     void set_context(tls_context with) { with_ = checked(std::move(with)); }
     const tls_server_stats& counted() const noexcept { return counted_; }
 
@@ -109,7 +105,6 @@ private:
     }
 
     const thread_owner owner_;
-    hub& home_ = hub::current();
     tls_context with_;
     const handler handle_;
     const std::string name_;
@@ -140,8 +135,7 @@ void tls_server::restart() {
 
 void tls_server::stop() noexcept {
     server_.stop();
-    if (state_->is_here()) return state_->end_handshakes();
-    state_->home().post([state = state_] { state->end_handshakes(); });
+    state_->end_handshakes();
 }
 
 bool tls_server::stop_by(detail::limit within) {

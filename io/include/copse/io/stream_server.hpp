@@ -94,7 +94,7 @@ auto adapt_handler(F f) {
 /// | serving | start, serve_forever               |
 /// | stopped | stop, stop_for, the destructor; until restart |
 ///
-/// Owner thread only, but for `stop`: another thread hands it over to the owner.
+/// Owner thread only. Others have it stopped by a hub_handle of the owner's: `door.post([&] { server.stop(); })`.
 class stream_server {
 public:
     /// Listens at once; a port of 0 can be asked for with `local_endpoint`.

@@ -59,7 +59,7 @@ struct server_options {
         std::chrono::seconds(30);  ///< without the client taking a byte; noticed within twice that
     std::chrono::nanoseconds keep_alive = std::chrono::seconds(60);  ///< between requests
     /// How long the handler may take, its reading and writing included. 503 if it has answered nothing by then, a cut
-    /// answer otherwise; it is a failure in both cases, and told.
+    /// answer otherwise, unless it has caught that and ends its answer; it is a failure in any case, and told.
     std::chrono::nanoseconds handler{0};
 
     std::size_t requests_per_connection = 1000;  ///< 0: no limit
@@ -335,7 +335,7 @@ handler handler_of(F f) {
 /// | serving | start, serve_forever               |
 /// | stopped | stop, stop_for, the destructor; until restart |
 ///
-/// Owner thread only, but for `stop`, which is handed over to it. Several threads: listen with `reuse_port` in each.
+/// Owner thread only, as a stream_server. To use several, listen with `reuse_port` in each of them.
 class server {
 public:
     /// Listens at once; a port of 0 can be asked for with `local_endpoint`.
