@@ -14,12 +14,11 @@ namespace copse::io::detail {
 /// The thread that made it.
 class thread_owner {
 public:
-    bool is_here() const noexcept { return id_ == std::this_thread::get_id(); }
-
     /// To be asked before anything is changed.
     /// Throws:  wrong_thread.
     void check(std::string_view whose) const {
-        if (!is_here()) throw wrong_thread(std::string(whose) + ": it belongs to another thread");
+        if (id_ != std::this_thread::get_id())
+            throw wrong_thread(std::string(whose) + ": it belongs to another thread");
     }
 
     /// The same for what will wait. Kills are left to that.

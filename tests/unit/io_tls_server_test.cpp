@@ -192,6 +192,18 @@ TEST_F(IoTlsServer, AStopEndsHandshakesAndLetsHandlersEnd) {
     }
 }
 
+/// Stops a server whose `choose` sets the flag and waits for the event.
+void stop_within(io::tls_server& server, const bool& is_choosing, copse::event& chosen) {
+    server.start();
+    auto client = copse::spawn(
+        [&] { return what_is_thrown_by([&] { io::connect_tls(address_of(server), common_client_context()); }); });
+    while (!is_choosing) copse::yield();
+    server.stop();
+    chosen.set();
+    EXPECT_NE(client.get(), "nothing");
+    EXPECT_TRUE(server.stop_for(1s));
+}
+
 TEST_F(IoTlsServer, AStopWhileAContextIsChosen) {
     copse::event chosen;
     bool is_choosing = false;
@@ -202,14 +214,7 @@ TEST_F(IoTlsServer, AStopWhileAContextIsChosen) {
     }});
     bool was_handled = false;
     io::tls_server server("127.0.0.1:0", door, [&](io::tls_stream) { was_handled = true; });
-    server.start();
-    auto client = copse::spawn(
-        [&] { return what_is_thrown_by([&] { io::connect_tls(address_of(server), common_client_context()); }); });
-    while (!is_choosing) copse::yield();
-    server.stop();
-    chosen.set();
-    EXPECT_NE(client.get(), "nothing");
-    EXPECT_TRUE(server.stop_for(1s));
+    stop_within(server, is_choosing, chosen);
     EXPECT_FALSE(was_handled);
     EXPECT_EQ(server.stats().handshakes + server.stats().failed_handshakes, 0U);
 }
@@ -250,14 +255,7 @@ TEST_F(IoTlsServer, WhatAChooserThrowsDuringAStopIsStillToldOf) {
         throw std::system_error(std::make_error_code(std::errc::no_such_file_or_directory), "a.pem");
     }});
     io::tls_server server("127.0.0.1:0", door, echo);
-    server.start();
-    auto client = copse::spawn(
-        [&] { return what_is_thrown_by([&] { io::connect_tls(address_of(server), common_client_context()); }); });
-    while (!is_choosing) copse::yield();
-    server.stop();
-    chosen.set();
-    EXPECT_NE(client.get(), "nothing");
-    EXPECT_TRUE(server.stop_for(1s));
+    stop_within(server, is_choosing, chosen);
     ASSERT_EQ(errors.count(), 1U);
     EXPECT_EQ(errors[0].what.find("a.pem"), 0U) << errors[0].what;
 }
